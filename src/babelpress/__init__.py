@@ -1,0 +1,49 @@
+"""babelpress presses a large multilingual sentence encoder into a small one and proves what was kept.
+
+```python
+from babelpress import run
+
+results = run("demo", overrides=["distillation.epochs=1"])
+results.models["distilled"].fidelity_mean
+```
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from babelpress.api import Plan, card, distill, evaluate, load_run, plan, press, run, visualize
+    from babelpress.errors import BabelpressError
+    from babelpress.evaluation.results import Results
+    from babelpress.recipe import Recipe
+    from babelpress.teacher import Teacher, read_teacher
+
+_HOMES = {
+    "Plan": "api", "card": "api", "distill": "api", "evaluate": "api", "load_run": "api", "plan": "api", "press": "api",
+    "run": "api", "visualize": "api", "BabelpressError": "errors", "Results": "evaluation.results", "Recipe": "recipe",
+    "Teacher": "teacher", "read_teacher": "teacher",
+}  # fmt: skip
+
+__all__ = [
+    "BabelpressError",
+    "Plan",
+    "Recipe",
+    "Results",
+    "Teacher",
+    "card",
+    "distill",
+    "evaluate",
+    "load_run",
+    "plan",
+    "press",
+    "read_teacher",
+    "run",
+    "visualize",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: torch and its kin take seconds."""
+    if name in _HOMES:
+        return getattr(import_module(f"babelpress.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'babelpress' has no attribute {name!r}")

@@ -1,0 +1,232 @@
+"""The verbs. Each takes a recipe (or its name or path) and brings the run up to that point."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from babelpress.evaluation.results import ModelResult, Results
+from babelpress.files import read_json, replace_file, write_json, write_text
+from babelpress.pipeline import Run, bring_up, open_run, read_plans
+from babelpress.recipe import Pooler, Recipe
+from babelpress.stages import read_manifest
+from babelpress.student.sizing import Size, estimate_size
+from babelpress.teacher import Teacher
+from babelpress.vocabulary.plan import LanguageCoverage
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe would give and cost; nothing is trained for it.
+
+    `flops` are floating-point operations of the two long stages, 2 per multiply-add; `target_bytes`
+    is the disk that the teacher's embeddings take.
+    """
+
+    teacher: Teacher
+    layers: tuple[int, ...]
+    layers_reason: str
+    rows: int
+    size: Size
+    languages: dict[str, LanguageCoverage]
+    alphabet_missing: int
+    corpus: dict[str, Any]
+    flops: dict[str, float]
+    target_bytes: int
+
+    def facts(self) -> dict[str, Any]:
+        """Return the plan as JSON-able values."""
+        return {
+            "teacher": self.teacher.facts(),
+            "layers": list(self.layers),
+            "layers_reason": self.layers_reason,
+            "rows": self.rows,
+            "parameters": self.size.parameters,
+            "parameters_without_pooler": self.size.parameters_without_pooler,
+            "weight_bytes": self.size.weight_bytes,
+            "languages": {code: vars(cover) for code, cover in self.languages.items()},
+            "alphabet_missing": self.alphabet_missing,
+            "corpus": self.corpus,
+            "flops": self.flops,
+            "target_bytes": self.target_bytes,
+        }
+
+
+class Verb(Protocol[T_co]):
+    """The call that all verbs share."""
+
+    def __call__(
+        self,
+        recipe: Recipe | str | Path | Run,
+        *,
+        output: Path | str | None = None,
+        overrides: Iterable[str] = (),
+        data_dir: Path | str | None = None,
+        teacher: str | None = None,
+    ) -> T_co:
+        """Bring the recipe (a name, a path, a Recipe or an opened Run) up to this verb.
+
+        `output` is the run's folder (default runs/<recipe>), `overrides` are `section.key=value`
+        strings, `data_dir` holds local copies of hub data, `teacher` is a local copy of the teacher.
+        Raises BabelpressError, before any work where that is possible.
+        """
+
+
+def load_run(
+    recipe: Recipe | str | Path,
+    *,
+    output: Path | str | None = None,
+    overrides: Iterable[str] = (),
+    data_dir: Path | str | None = None,
+    teacher: str | None = None,
+) -> Run:
+    """Open a recipe at work; the arguments are those of every verb."""
+    loaded = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe, overrides=overrides)
+    return open_run(
+        loaded,
+        output=Path(output) if output else None,
+        data_dir=Path(data_dir) if data_dir else None,
+        teacher=teacher,
+    )
+
+
+def _verb(inner: Callable[[Run], T_co]) -> Verb[T_co]:
+    @wraps(inner)
+    def call(
+        recipe: Recipe | str | Path | Run,
+        *,
+        output: Path | str | None = None,
+        overrides: Iterable[str] = (),
+        data_dir: Path | str | None = None,
+        teacher: str | None = None,
+    ) -> T_co:
+        if isinstance(recipe, Run):
+            return inner(recipe)
+        return inner(load_run(recipe, output=output, overrides=overrides, data_dir=data_dir, teacher=teacher))
+
+    return call
+
+
+@_verb
+def plan(run: Run) -> Plan:
+    """Count the corpus and decide layers and vocabulary; train nothing."""
+    bring_up(run, ["layers", "vocabulary"])
+    layers, vocabulary = read_plans(run)
+    pooler = run.recipe.student.pooler is Pooler.KEEP
+    corpus = read_json(run.path("corpus") / "report.json")
+    tokens = sum(cover.sentences * cover.tokens_per_sentence for cover in vocabulary.languages.values())
+    settings = run.recipe.distillation
+    sentences = corpus["splits"]["train"]
+    mean = min(tokens / max(1, sentences) + 2, settings.max_length)
+    return Plan(
+        teacher=run.teacher,
+        layers=layers.kept,
+        layers_reason=layers.reason,
+        rows=vocabulary.rows,
+        size=estimate_size(run.teacher, layers=len(layers.kept), rows=vocabulary.rows, pooler=pooler),
+        languages=vocabulary.languages,
+        alphabet_missing=len(vocabulary.alphabet_missing),
+        corpus=corpus,
+        flops={
+            "targets": sentences * mean * 2 * _matrix_parameters(run.teacher, run.teacher.layers),
+            # forward, and twice as much backward
+            "distillation": settings.epochs * sentences * mean * 6 * _matrix_parameters(run.teacher, len(layers.kept)),
+        },
+        target_bytes=sentences * run.teacher.hidden * 2,
+    )
+
+
+@_verb
+def press(run: Run) -> Path:
+    """Press without training; return the student folder (runs/<recipe>/pressed)."""
+    bring_up(run, ["pressed"])
+    return run.path("pressed")
+
+
+@_verb
+def distill(run: Run) -> Path:
+    """Press and distil; return the student folder (runs/<recipe>/student)."""
+    bring_up(run, ["student"])
+    return run.path("student")
+
+
+@_verb
+def evaluate(run: Run) -> Results:
+    """Press, distil and score; write and return results.json."""
+    bring_up(run, ["evaluation"])
+    return write_results(run)
+
+
+@_verb
+def visualize(run: Run) -> Path:
+    """Press, distil and draw; return the picture (runs/<recipe>/report/umap.png)."""
+    bring_up(run, ["report"])
+    return run.path("report") / "umap.png"
+
+
+@_verb
+def card(run: Run) -> Path:
+    """Do all that the card tells of and write it; return the student's README.md."""
+    bring_up(run, ["evaluation", "report"])
+    results = write_results(run)
+    return write_card(run, results)
+
+
+@_verb
+def run(opened: Run) -> Results:
+    """Do the whole job: student, scores, picture, card."""
+    card(opened)
+    return Results.model_validate(read_json(opened.folder / "results.json"))
+
+
+def write_results(run: Run) -> Results:
+    """Gather the figures of finished stages into results.json."""
+    models = read_json(run.path("evaluation") / "models.json")
+    manifest = read_manifest(run.path("evaluation")) or {}
+    results = Results(
+        recipe=run.recipe.name,
+        teacher_id=run.teacher.name,
+        languages=run.recipe.languages,
+        models={name: ModelResult.model_validate(figures) for name, figures in models.items()},
+        corpus=read_json(run.path("corpus") / "report.json"),
+        distillation=read_json(run.path("distillation") / "report.json"),
+        held_out_sentences=manifest["counts"]["held_out_sentences"],
+        machine=manifest["counts"]["machine"],
+        versions=manifest["versions"],
+        paths={
+            "student": "student",
+            "pressed": "pressed",
+            "picture": "report/umap.png",
+            "card": "student/README.md",
+        },
+    )
+    write_json(run.folder / "results.json", results.model_dump(mode="json"))
+    return results
+
+
+def write_card(run: Run, results: Results) -> Path:
+    """Write the model card, and the picture beside it."""
+    from babelpress.report.card import PICTURE, render_card
+
+    layers, vocabulary = read_plans(run)
+    shown = (read_manifest(run.path("report")) or {})["counts"]
+    text = render_card(
+        results, recipe=run.recipe, teacher=run.teacher, layers=layers, vocabulary=vocabulary, picture=shown
+    )
+    replace_file(run.path("student") / PICTURE, lambda path: shutil.copyfile(run.path("report") / PICTURE, path))
+    target = run.path("student") / "README.md"
+    write_text(target, text)
+    return target
+
+
+def _matrix_parameters(teacher: Teacher, layers: int) -> int:
+    return layers * (4 * teacher.hidden**2 + 2 * teacher.hidden * teacher.feed_forward)
+
+
+__all__ = ["Plan", "Verb", "card", "distill", "evaluate", "load_run", "plan", "press", "run", "visualize"]

@@ -1,0 +1,70 @@
+"""What can be measured without any data set: fidelity, retrieval across languages, speed."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+Embeddings = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Cosine of a model's embeddings to the teacher's, over held-out sentences."""
+
+    mean: float
+    p5: float
+    sentences: int
+
+
+def fidelity(model: Embeddings, teacher: Embeddings) -> Fidelity:
+    """Compare embeddings row by row; both (sentences, dimensions)."""
+    cosines = np.einsum("sd,sd->s", normalised(model), normalised(teacher))
+    return Fidelity(float(cosines.mean()), float(np.percentile(cosines, 5)), len(cosines))
+
+
+def bitext_accuracy(embeddings: dict[str, Embeddings]) -> float:
+    """Return how often the nearest sentence of another language is the translation, over all pairs and both ways.
+
+    Row i of every language is the same meaning.
+    """
+    hits = []
+    for first, second in combinations(sorted(embeddings), 2):
+        scores = normalised(embeddings[first]) @ normalised(embeddings[second]).T
+        truth = np.arange(len(scores))
+        hits += [(scores.argmax(axis=1) == truth).mean(), (scores.argmax(axis=0) == truth).mean()]
+    return float(np.mean(hits))
+
+
+def similarity_correlation(model: Embeddings, teacher: Embeddings) -> float:
+    """Return Spearman's rank correlation of all pairwise cosines with the teacher's."""
+    upper = np.triu_indices(len(model), k=1)
+    own, theirs = (normalised(values) @ normalised(values).T for values in (model, teacher))
+    return float(spearmanr(own[upper], theirs[upper]).statistic)
+
+
+def normalised(values: Embeddings) -> NDArray[np.float64]:
+    """Return rows of length 1 in double precision."""
+    wide = np.asarray(values, dtype=np.float64)
+    return wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
+
+
+def sentences_per_second(
+    encoders: Mapping[str, Callable[[list[str]], object]], texts: list[str], *, rounds: int = 5
+) -> dict[str, float]:
+    """Time encoders in turn on the same texts; the median of the rounds, after one round to warm up."""
+    seconds: dict[str, list[float]] = {name: [] for name in encoders}
+    for round_number in range(rounds + 1):
+        for name, encode in encoders.items():
+            started = time.perf_counter()
+            encode(texts)
+            if round_number:
+                seconds[name].append(time.perf_counter() - started)
+    return {name: len(texts) / statistics.median(times) for name, times in seconds.items()}

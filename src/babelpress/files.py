@@ -1,0 +1,112 @@
+"""Files that are either whole or absent: atomic writes, content hashes, staged folders."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from babelpress.errors import BabelpressError
+
+_CHUNK = 1 << 20
+
+
+def sha256_file(path: Path) -> str:
+    """Hash the content of a file, in constant memory."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """Hash a JSON-able value; the order of keys does not matter."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """Write a value as JSON that depends on its content alone."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def list_files(folder: Path) -> list[Path]:
+    """List the regular files below a folder, sorted by their relative path."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a neighbour of `path` and rename it when whole and on disk.
+
+    Raises BabelpressError when the disk is full; `path` keeps its old content then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        sync(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise BabelpressError(
+                f"the disk is full: {path} could not be written; free some space and run the same command again"
+            ) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file atomically."""
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically, indented and in the given order of keys."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; raise BabelpressError that names the file when it is not one."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BabelpressError(f"{path} is missing") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise BabelpressError(f"{path} is not valid JSON: {error}") from None
+
+
+def sync(path: Path) -> None:
+    """Bring a file's bytes to the disk, so that a rename never outlives its content."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def copy_files(names: Iterable[str], *, source: Path, target: Path) -> None:
+    """Copy files by relative name; folders are made as needed, links are followed, never kept."""
+    for name in names:
+        destination = target / name
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, destination)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Join a name that came from a file to a folder; refuse one that would leave the folder."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise BabelpressError(f"{name!r} points outside of {folder}; refused")
+    return folder / name
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder if it is there."""
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -1,0 +1,384 @@
+"""A recipe: everything a run depends on, in one validated YAML file.
+
+Unknown keys are errors. `--set a.b=value` goes through the same validation as the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from babelpress.errors import RecipeError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False, protected_namespaces=())
+
+
+class _Name(str, Enum):
+    """A string enum that prints as its value (StrEnum of Python 3.11)."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class LayerMethod(_Name):
+    """How the kept layers are chosen."""
+
+    EXPLICIT = "explicit"
+    UNIFORM = "uniform"
+    FIRST = "first"
+    LAST = "last"
+    ENDS = "ends"
+    IMPORTANCE = "importance"
+
+
+class VocabularyMethod(_Name):
+    """How the kept pieces are chosen: an exact number of rows, or all that the corpus uses."""
+
+    BUDGET = "budget"
+    SEEN = "seen"
+
+
+class Pooler(_Name):
+    """What happens to BERT's pooler, which sentence embeddings do not use."""
+
+    KEEP = "keep"
+    DROP = "drop"
+
+
+class Precision(_Name):
+    """Number format of the matrix products in training; weights stay fp32."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+class Reduction(_Name):
+    """Over the dimensions of an embedding: `mean` is what torch's MSELoss does, `sum` the squared distance."""
+
+    MEAN = "mean"
+    SUM = "sum"
+
+
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,4})?$")]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class TeacherSection(_Section):
+    """Which model is pressed; everything else about it is read from its folder."""
+
+    model: str = Field(min_length=1)
+    revision: str | None = None
+    prompts: dict[str, str] | None = None
+    trust_remote_code: bool = False
+
+
+class BundledSource(_Section):
+    """The parallel sentences inside the package; `variants` adds deterministic rewrites of each."""
+
+    kind: Literal["bundled"]
+    variants: int = Field(default=0, ge=0, le=64)
+
+
+class FileSource(_Section):
+    """The user's own files: txt, jsonl, csv, tsv or parquet, each also as .gz.
+
+    Paths may be globs and may hold `{language}`, which stands for each language of the recipe.
+    Without `columns`, txt takes the line, tables take `text`, and jsonl rows whose keys are
+    language codes are taken as parallel sentences.
+    """
+
+    kind: Literal["files"]
+    paths: tuple[str, ...] = Field(min_length=1)
+    columns: tuple[str, ...] = ()
+    language: str | None = None
+    language_column: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+
+
+class HubSource(_Section):
+    """A hub data set: subsets are given as `{subset: language}`; `limit` is per subset."""
+
+    kind: Literal["hub"]
+    dataset: str = Field(min_length=1)
+    revision: str | None = None
+    subsets: dict[str, str] = Field(default_factory=dict)
+    language: str | None = None
+    split: str = "train"
+    columns: tuple[str, ...] = Field(min_length=1)
+    data_files: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    min_chars: int = Field(default=0, ge=0)
+
+
+class MtebTrainSource(_Section):
+    """The *train* splits of mteb tasks, in the recipe's languages."""
+
+    kind: Literal["mteb_train"]
+    tasks: tuple[str, ...] = Field(min_length=1)
+    limit: int | None = Field(default=None, ge=1)
+
+
+Source = Annotated[BundledSource | FileSource | HubSource | MtebTrainSource, Field(discriminator="kind")]
+
+
+class CorpusSection(_Section):
+    """Where the sentences come from and which of them are set aside."""
+
+    sources: tuple[Source, ...] = Field(min_length=1)
+    min_chars: int = Field(default=2, ge=1)
+    max_chars: int = Field(default=4000, ge=1)
+    held_out: Share = 0.01
+    held_out_limit: int = Field(default=4000, ge=1)
+
+
+class LayersSection(_Section):
+    """Which of the teacher's layers stay: `keep` (a list) or `method` and `count`."""
+
+    method: LayerMethod = LayerMethod.UNIFORM
+    keep: tuple[int, ...] | None = None
+    count: int | None = None
+    sample: int = Field(default=512, ge=1)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> LayersSection:
+        explicit = self.method is LayerMethod.EXPLICIT
+        if explicit != (self.keep is not None):
+            raise ValueError("layers.keep goes with method 'explicit' and with no other")
+        if explicit == (self.count is not None):
+            raise ValueError(f"method '{self.method}' needs layers.{'keep' if explicit else 'count'} alone")
+        return self
+
+
+class VocabularySection(_Section):
+    """Which pieces stay. `size` counts embedding rows, byte pieces included.
+
+    `language_exponent` weighs languages as (their share of the corpus) ** exponent: 1 counts every
+    token alike, 0 gives every language the same say (Conneau et al. 2020, section 3.1, use 0.3).
+    """
+
+    method: VocabularyMethod = VocabularyMethod.BUDGET
+    size: int | None = Field(default=None, ge=1)
+    min_count: int = Field(default=1, ge=1)
+    language_exponent: float = Field(default=0.3, ge=0.0, le=1.0)
+    alphabet: bool = True
+    byte_fallback: bool = True
+
+    @model_validator(mode="after")
+    def _size_with_budget(self) -> VocabularySection:
+        if (self.method is VocabularyMethod.BUDGET) != (self.size is not None):
+            raise ValueError("vocabulary.size goes with method 'budget' and with no other")
+        return self
+
+
+class StudentSection(_Section):
+    """What the student folder holds besides the kept weights."""
+
+    pooler: Pooler = Pooler.KEEP
+
+
+class LossSection(_Section):
+    """Weights of the loss terms, both on normalised embeddings."""
+
+    mse: float = Field(default=1.0, ge=0.0)
+    mse_reduction: Reduction = Reduction.SUM
+    cosine: float = Field(default=0.5, ge=0.0)
+
+    @model_validator(mode="after")
+    def _something(self) -> LossSection:
+        if self.mse == 0 and self.cosine == 0:
+            raise ValueError("every loss weight is 0; give mse or cosine a weight")
+        return self
+
+
+class DistillationSection(_Section):
+    """How the student learns the teacher's embeddings. Lengths are in the teacher's tokens."""
+
+    epochs: int = Field(default=3, ge=1)
+    batch_size: int = Field(default=128, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0.0)
+    weight_decay: float = Field(default=0.01, ge=0.0)
+    warmup: Share = 0.0
+    clip_norm: float = Field(default=1.0, gt=0.0)
+    max_length: int = Field(default=64, ge=4)
+    prompts: tuple[str, ...] = Field(default=("",), min_length=1)
+    loss: LossSection = LossSection()
+    precision: Precision = Precision.FP32
+    patience: int | None = Field(default=3, ge=1)
+    checkpoint_steps: int = Field(default=500, ge=1)
+    target_batch_size: int = Field(default=64, ge=1)
+
+
+class EvaluationSection(_Section):
+    """What the three models are scored on; `tasks` are names of mteb tasks."""
+
+    bundled: bool = True
+    tasks: tuple[str, ...] = ()
+    languages: tuple[Language, ...] | None = None
+    prompts: dict[str, str] = Field(default_factory=dict)
+    batch_size: int = Field(default=64, ge=1)
+    speed_sentences: int = Field(default=256, ge=1)
+
+
+class ParallelSource(_Section):
+    """Parallel sentences for the picture: a hub data set whose rows share an id over its subsets."""
+
+    dataset: str
+    revision: str | None = None
+    split: str = "test"
+    subsets: dict[str, str]
+    id_column: str = "id"
+    text_column: str = "text"
+
+
+class VisualizationSection(_Section):
+    """The picture of parallel sentences; without `source`, the held-out embedded ones."""
+
+    sentences: int = Field(default=50, ge=3)
+    source: ParallelSource | None = None
+    neighbours: int = Field(default=15, ge=2)
+    min_distance: float = Field(default=0.1, ge=0.0, le=1.0)
+
+
+class CardSection(_Section):
+    """What the model card says that cannot be measured."""
+
+    model_id: str | None = None
+    title: str | None = None
+    notes: str = ""
+
+
+class Recipe(_Section):
+    """Everything a run depends on."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    description: str = ""
+    seed: int = Field(default=20, ge=0, lt=2**31)
+    languages: tuple[Language, ...] = Field(min_length=1)
+    teacher: TeacherSection
+    corpus: CorpusSection
+    layers: LayersSection
+    vocabulary: VocabularySection
+    student: StudentSection = StudentSection()
+    distillation: DistillationSection = DistillationSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    visualization: VisualizationSection = VisualizationSection()
+    card: CardSection = CardSection()
+
+    @model_validator(mode="after")
+    def _distinct_languages(self) -> Recipe:
+        doubled = sorted({code for code in self.languages if self.languages.count(code) > 1})
+        if doubled:
+            raise ValueError(f"languages: {', '.join(doubled)} stands there twice")
+        return self
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, *, overrides: Iterable[str] = ()) -> Recipe:
+        """Read a shipped recipe by name or a YAML file by path.
+
+        `overrides` are `section.key=value` strings; values are YAML. Raises RecipeError.
+        """
+        return cls.parse(read_recipe_text(name_or_path), origin=str(name_or_path), overrides=overrides)
+
+    @classmethod
+    def parse(cls, text: str, *, origin: str = "recipe", overrides: Iterable[str] = ()) -> Recipe:
+        """Validate YAML text. Raises RecipeError with the key, the value and what is allowed."""
+        try:
+            values = yaml.safe_load(text)
+        except (yaml.YAMLError, RecursionError) as error:
+            raise RecipeError(f"{origin}: not valid YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(values, dict):
+            raise RecipeError(f"{origin}: a recipe is a mapping of sections, this is a {type(values).__name__}")
+        for override in overrides:
+            _override(values, override)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise RecipeError(f"{origin}: {_first_fault(error)}") from None
+
+
+def shipped_recipes() -> dict[str, str]:
+    """Return the names of the recipes in the package and their descriptions."""
+    folder = resources.files("babelpress") / "recipes"
+    texts = {
+        file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8")
+        for file in folder.iterdir()
+        if file.name.endswith(".yaml")
+    }
+    return {name: yaml.safe_load(texts[name]).get("description", "") for name in sorted(texts)}
+
+
+def read_recipe_text(name_or_path: str | Path) -> str:
+    """Return the YAML of a shipped recipe or of a file. Raises RecipeError."""
+    text = str(name_or_path)
+    if text.endswith((".yaml", ".yml")) or "/" in text or Path(text).is_file():
+        try:
+            return Path(text).read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            raise RecipeError(f"there is no recipe file {text}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{text} cannot be read as text: {error}") from None
+    shipped = shipped_recipes()
+    if text not in shipped:
+        raise RecipeError(
+            f"there is no recipe called {text!r}; shipped: {', '.join(shipped)}; your own: a path ending in .yaml"
+        )
+    return (resources.files("babelpress") / "recipes" / f"{text}.yaml").read_text(encoding="utf-8")
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise RecipeError(f"--set {override!r}: write it as section.key=value, e.g. distillation.epochs=1")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {override!r}: {text!r} is not a YAML value") from None
+    node: Any = values
+    for part in path[:-1]:
+        node = _step(node, part, override)
+    if isinstance(node, list):
+        node[_index(node, path[-1], override)] = value
+    else:
+        node[path[-1]] = value
+
+
+def _step(node: Any, part: str, override: str) -> Any:
+    if isinstance(node, list):
+        return node[_index(node, part, override)]
+    child = node.setdefault(part, {})
+    if child is None:
+        child = node[part] = {}
+    if not isinstance(child, dict | list):
+        raise RecipeError(f"--set {override!r}: {part} is a value, not a section")
+    return child
+
+
+def _index(node: list[Any], part: str, override: str) -> int:
+    if not part.isdigit() or int(part) >= len(node):
+        raise RecipeError(f"--set {override!r}: {part!r} is not an entry of a list of {len(node)}")
+    return int(part)
+
+
+def _first_fault(error: ValidationError) -> str:
+    faults = error.errors(include_url=False)
+    fault = faults[0]
+    where = ".".join(str(part) for part in fault["loc"]) or "recipe"
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        message = "no such key"
+    given = fault.get("input")
+    shown = (
+        "" if isinstance(given, Mapping | list | BaseModel) or fault["type"] == "missing" else f" (given: {given!r})"
+    )
+    more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
+    return f"{where}: {message}{shown}{more}"

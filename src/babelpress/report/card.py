@@ -1,0 +1,139 @@
+"""The student's model card: every section of the reference card, from measured values alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from langcodes import Language
+
+from babelpress.evaluation.results import ModelResult, Results, Score
+from babelpress.recipe import Recipe
+from babelpress.student.layers import LayerPlan
+from babelpress.teacher import Teacher
+from babelpress.vocabulary.plan import VocabularyPlan
+
+PICTURE = "umap.png"
+_BUNDLED = {"Bitext", "Similarity"}
+_BEST_SUBSETS = 5
+_TAGS = ("sentence-transformers", "feature-extraction", "multilingual", "distillation", "babelpress")
+
+
+def render_card(
+    results: Results,
+    *,
+    recipe: Recipe,
+    teacher: Teacher,
+    layers: LayerPlan,
+    vocabulary: VocabularyPlan,
+    picture: dict[str, Any],
+) -> str:
+    """Return README.md: the hub's metadata and the text. `picture` says what umap.png shows."""
+    environment = Environment(
+        loader=PackageLoader("babelpress.report"), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    environment.globals["mib"] = lambda size: f"{size / 2**20:.1f}"
+    student, original = results.models["distilled"], results.models["teacher"]
+    names = {code: Language.get(code).display_name() for code in recipe.languages}
+    text = environment.get_template("card.md.jinja").render(
+        title=recipe.card.title or model_id(recipe),
+        model_id=model_id(recipe),
+        notes=recipe.card.notes,
+        recipe=recipe,
+        teacher=teacher,
+        teacher_link=f"https://huggingface.co/{teacher.name}",
+        teacher_result=original,
+        teacher_fp32_bytes=4 * original.parameters,
+        pressed=results.models["pressed"],
+        student=student,
+        corpus=results.corpus,
+        distillation=results.distillation,
+        held_out=results.held_out_sentences,
+        machine=results.machine,
+        layers=layers,
+        vocabulary=vocabulary,
+        groups=_groups(student, original),
+        licence_text=_licence_text(teacher),
+        prompt_words=_prompt_words(recipe.distillation.prompts),
+        eval_prompts=f"with the prompts {recipe.evaluation.prompts}"
+        if recipe.evaluation.prompts
+        else "without prompts",
+        picture=PICTURE,
+        picture_words=f"UMAP of {picture['sentences']} parallel sentences in {len(picture['languages'])} languages.",
+        language_words=", ".join(f"{name} ({code})" for code, name in names.items()),
+        versions=results.versions,
+    )
+    return f"---\n{_metadata(results, recipe=recipe, teacher=teacher).to_yaml()}\n---\n\n{text}"
+
+
+def model_id(recipe: Recipe) -> str:
+    """Return the student's name on the hub: the recipe's, or one made of it."""
+    return recipe.card.model_id or f"babelpress/{recipe.name}"
+
+
+def _metadata(results: Results, *, recipe: Recipe, teacher: Teacher) -> ModelCardData:
+    student = results.models["distilled"]
+    tasks = {name: score for name, score in student.scores.items() if score.kind not in _BUNDLED}
+    return ModelCardData(
+        language=list(recipe.languages),
+        license=teacher.licence or "other",
+        library_name="sentence-transformers",
+        pipeline_tag="sentence-similarity",
+        base_model=teacher.name,
+        tags=[*_TAGS, *(["mteb"] if tasks else [])],
+        model_name=model_id(recipe),
+        eval_results=[
+            EvalResult(
+                task_type=score.kind, dataset_type=f"mteb/{name}", dataset_name=name, metric_type="main_score",
+                metric_value=round(score.score, 4),
+            )
+            for name, score in tasks.items()
+        ] or None,
+    )  # fmt: skip
+
+
+def _groups(student: ModelResult, teacher: ModelResult) -> list[dict[str, Any]]:
+    """Return the mteb tables by task type, tasks in the order in which they were asked for."""
+    groups = []
+    for kind in dict.fromkeys(score.kind for score in student.scores.values() if score.kind not in _BUNDLED):
+        own = {name: score for name, score in student.scores.items() if score.kind == kind}
+        mean = sum(score.score for score in own.values()) / len(own)
+        theirs = sum(teacher.scores[name].score for name in own) / len(own)
+        groups.append(
+            {
+                "name": kind,
+                "rows": [
+                    {
+                        "task": name,
+                        "score": score.score,
+                        "kept": _share(score.score, teacher.scores[name].score),
+                    }
+                    for name, score in own.items()
+                ],
+                "average": mean,
+                "kept": _share(mean, theirs),
+                "details": {name: _best(score) for name, score in own.items() if len(score.subsets) > 1},
+            }
+        )
+    return groups
+
+
+def _best(score: Score) -> str:
+    best = sorted(score.subsets.items(), key=lambda item: (-item[1], item[0]))[:_BEST_SUBSETS]
+    return ", ".join(f"{subset} {value:.2f}" for subset, value in best)
+
+
+def _share(own: float, theirs: float) -> str:
+    return f"{100 * own / theirs:.1f} %" if theirs else ""
+
+
+def _licence_text(teacher: Teacher) -> str:
+    if teacher.licence:
+        return f"{teacher.licence}, as the teacher's."
+    return "the teacher's folder names none; ask its authors before you publish."
+
+
+def _prompt_words(prompts: tuple[str, ...]) -> str:
+    named = [f"`{prompt}`" if prompt else "no prompt" for prompt in prompts]
+    return " and ".join(named) + (" in turn" if len(named) > 1 else "")

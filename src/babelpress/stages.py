@@ -1,0 +1,136 @@
+"""Stages of a run: each fills a folder of its own, is skipped when nothing changed, and survives kill -9.
+
+A stage works in `<folder>.partial` and is renamed when whole; its manifest says what it was made from
+and what it gave. Its key is the hash of its settings and of what its inputs *contain*, so a stage is
+made again exactly when its result could differ.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from babelpress.files import list_files, read_json, remove_tree, sha256_file, sha256_json, write_json
+
+logger = logging.getLogger(__name__)
+Context = TypeVar("Context")
+
+MANIFEST = "manifest.json"
+_KEY = ".key.json"
+# Files that a finished stage may gain or change without being another result.
+_LOOSE = {MANIFEST, _KEY, "README.md"}
+_LIBRARIES = ("babelpress", "torch", "transformers", "sentence-transformers", "tokenizers", "mteb", "numpy")
+
+
+@dataclass(frozen=True)
+class Stage(Generic[Context]):
+    """One step of the pipeline.
+
+    `settings` is all that the result depends on besides the stages in `needs`; `apply` fills the
+    folder and returns counts for the manifest. A `resumable` stage finds what a killed run left there.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    settings: Callable[[Context], Any]
+    apply: Callable[[Context, Path], dict[str, Any]]
+    resumable: bool = False
+
+
+def folder_of(root: Path, name: str) -> Path:
+    """Return a stage's folder in the run's folder."""
+    return root / name
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Return a stage's manifest, None when the stage is not finished."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    manifest: dict[str, Any] = read_json(path)
+    return manifest
+
+
+def is_done(folder: Path, key: str) -> bool:
+    """Tell whether a folder holds the whole result of this key (files are compared by size)."""
+    manifest = read_manifest(folder)
+    if manifest is None or manifest["key"] != key:
+        return False
+    return all(_has_size(folder / name, entry["bytes"]) for name, entry in manifest["files"].items())
+
+
+def run_stage(stage: Stage[Context], context: Context, root: Path) -> bool:
+    """Bring a stage up to date; its `needs` must be. Returns False when there was nothing to do."""
+    inputs = {need: _output_hash(folder_of(root, need)) for need in stage.needs}
+    settings = stage.settings(context)
+    key = sha256_json({"stage": stage.name, "settings": settings, "inputs": inputs})
+    folder = folder_of(root, stage.name)
+    if is_done(folder, key):
+        logger.info("%s: done already", stage.name)
+        return False
+    partial = _open_partial(folder, key, keep=stage.resumable)
+    started = time.monotonic()
+    counts = stage.apply(context, partial)
+    (partial / _KEY).unlink()
+    files = {
+        str(path.relative_to(partial)): {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        for path in list_files(partial)
+        if path.name not in _LOOSE
+    }
+    manifest = {
+        "stage": stage.name,
+        "key": key,
+        "settings": settings,
+        "inputs": inputs,
+        "outputs": sha256_json({name: entry["sha256"] for name, entry in files.items()}),
+        "counts": counts,
+        "seconds": round(time.monotonic() - started, 1),
+        "versions": versions(),
+        "files": files,
+    }
+    write_json(partial / MANIFEST, manifest)
+    _replace_folder(partial, folder)
+    logger.info("%s: %.1f s", stage.name, time.monotonic() - started)
+    return True
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that decide the figures."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
+
+
+def _output_hash(folder: Path) -> str:
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise RuntimeError(f"stage folder {folder} is needed before it is made")
+    outputs: str = manifest["outputs"]
+    return outputs
+
+
+def _open_partial(folder: Path, key: str, *, keep: bool) -> Path:
+    partial = folder.with_name(f"{folder.name}.partial")
+    mark = partial / _KEY
+    if not (keep and mark.is_file() and read_json(mark) == key):
+        remove_tree(partial)
+        partial.mkdir(parents=True)
+        write_json(mark, key)
+    return partial
+
+
+def _replace_folder(partial: Path, folder: Path) -> None:
+    old = folder.with_name(f"{folder.name}.old")
+    remove_tree(old)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    remove_tree(old)
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size

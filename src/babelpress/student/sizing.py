@@ -1,0 +1,41 @@
+"""Count a student's parameters and bytes before it exists; the tests hold this against real files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from babelpress.teacher import Teacher
+
+
+@dataclass(frozen=True)
+class Size:
+    """Parameters of the encoder and the bytes that their fp32 weights take."""
+
+    parameters: int
+    parameters_without_pooler: int
+
+    @property
+    def weight_bytes(self) -> int:
+        """Return the bytes of the fp32 tensors (a safetensors header comes to it, some KiB)."""
+        return 4 * self.parameters
+
+    @property
+    def mib(self) -> float:
+        """Return the fp32 tensors in MiB."""
+        return self.weight_bytes / 2**20
+
+
+def layer_parameters(*, hidden: int, feed_forward: int) -> int:
+    """Count one BERT layer: four projections, two feed-forward matrices, two LayerNorms, all biases."""
+    attention = 4 * (hidden * hidden + hidden)
+    dense = hidden * feed_forward + feed_forward + feed_forward * hidden + hidden
+    return attention + dense + 2 * 2 * hidden
+
+
+def estimate_size(teacher: Teacher, *, layers: int, rows: int, pooler: bool) -> Size:
+    """Count a student of this teacher with so many layers and embedding rows."""
+    per_layer = layer_parameters(hidden=teacher.hidden, feed_forward=teacher.feed_forward)
+    others = teacher.parameters_without_pooler - teacher.rows * teacher.hidden - teacher.layers * per_layer
+    bare = others + rows * teacher.hidden + layers * per_layer
+    own_pooler = teacher.parameters - teacher.parameters_without_pooler
+    return Size(bare + (own_pooler if pooler else 0), bare)

@@ -1,0 +1,102 @@
+"""What the command line shows: tables that fit 80 columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from babelpress.api import Plan
+from babelpress.evaluation.results import ModelResult, Results
+
+
+def results_table(results: Results) -> Table:
+    """Return the final table: a row per figure, a column per model."""
+    table = Table(title=f"{results.recipe}: what was kept", title_justify="left", title_style="bold", pad_edge=False)
+    table.add_column("")
+    for name in results.models:
+        table.add_column(name, justify="right", style="bold" if name == "distilled" else None)
+    models = list(results.models.values())
+
+    def row(label: str, *cells: str) -> None:
+        table.add_row(label, *cells)
+
+    row("layers", *(str(model.layers) for model in models))
+    row("embedding rows", *(f"{model.tokens:,}" for model in models))
+    row("parameters", *(f"{model.parameters:,}" for model in models))
+    row("weights on disk, MiB", *(f"{model.weight_bytes / 2**20:.1f}" for model in models))
+    row("tokens a sentence", *(f"{model.tokens_per_sentence:.1f}" for model in models))
+    row("sentences/s", *(f"{model.sentences_per_second:,.0f}" for model in models))
+    table.add_section()
+    row("cosine to teacher, mean", *(f"{model.fidelity_mean:.3f}" for model in models))
+    row("cosine to teacher, 5th pct.", *(f"{model.fidelity_p5:.3f}" for model in models))
+    table.add_section()
+    for name in models[0].scores:
+        row(name, *(_score(model, name) for model in models))
+    row("average", *(f"{model.average:.2f}" for model in models))
+    row("retention, %", *(f"{100 * model.retention:.1f}" for model in models))
+    return table
+
+
+def results_view(results: Results, folder: Path) -> RenderableType:
+    """Return the final table, what it was measured on, and where everything is."""
+    places = Table.grid(padding=(0, 2))
+    for label, key in (("student", "student"), ("picture", "picture"), ("card", "card")):
+        places.add_row(label, str(folder / results.paths[key]))
+    note = Text(
+        f"{results.held_out_sentences:,} held-out sentences; {results.machine['threads']} threads of "
+        f"{results.machine['processor']}; similarity correlation is to the teacher itself and not averaged",
+        style="dim",
+    )
+    return Group(results_table(results), note, Text(), places)
+
+
+def plan_view(plan: Plan, *, gflops: float) -> RenderableType:
+    """Return a plan: sizes, what each language keeps, the cost at a measured speed of this machine."""
+    teacher = plan.teacher
+    sizes = Table(title=f"{teacher.name}: the plan", title_justify="left", title_style="bold", pad_edge=False)
+    for name in ("", "teacher", "student"):
+        sizes.add_column(name, justify="right" if name else "left")
+    sizes.add_row("layers", str(teacher.layers), f"{len(plan.layers)}  ({', '.join(map(str, plan.layers))})")
+    sizes.add_row("embedding rows", f"{teacher.rows:,}", f"{plan.rows:,}")
+    sizes.add_row("parameters", f"{teacher.parameters:,}", f"{plan.size.parameters:,}")
+    sizes.add_row(
+        "… without pooler",
+        f"{teacher.parameters_without_pooler:,}",
+        f"{plan.size.parameters_without_pooler:,}",
+    )
+    sizes.add_row("fp32 weights, MiB", f"{4 * teacher.parameters / 2**20:.1f}", f"{plan.size.mib:.1f}")
+    languages = Table(title="languages, on the training text", title_justify="left", title_style="bold", pad_edge=False)
+    for name in ("", "sentences", "tokens each", "pieces kept, %", "in bytes, %"):
+        languages.add_column(name, justify="right" if name else "left")
+    for code, cover in plan.languages.items():
+        languages.add_row(
+            code,
+            f"{cover.sentences:,}",
+            f"{cover.tokens_per_sentence:.1f}",
+            f"{100 * cover.kept:.1f}",
+            f"{100 * cover.spelled_in_bytes:.2f}",
+        )
+    cost = Table.grid(padding=(0, 2))
+    for stage, flops in plan.flops.items():
+        cost.add_row(stage, f"{flops / 1e12:,.1f} TFLOP", f"at least {_duration(flops / (gflops * 1e9))} here")
+    cost.add_row("targets on disk", f"{plan.target_bytes / 2**20:,.1f} MiB", "")
+    notes = Text(
+        f"layers: {plan.layers_reason}; {plan.corpus['splits']['train']:,} training sentences; {plan.alphabet_missing} "
+        f"characters of the scripts are not in the teacher's vocabulary; times at the {gflops:,.0f} GFLOP/s that fp32 "
+        "matrix products reach on this machine right now",
+        style="dim",
+    )
+    return Group(sizes, languages, cost, notes)
+
+
+def _score(model: ModelResult, name: str) -> str:
+    return f"{model.scores[name].score:.2f}" if name in model.scores else "missing"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,349 @@
+"""Read a teacher: everything that a press needs to know, from its folder, never from the user."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from babelpress.errors import BabelpressError, HubError, TeacherError
+from babelpress.files import inside, read_json, sha256_json
+from babelpress.student.tensors import Checkpoint, open_checkpoint
+
+EMBEDDED = "embedded"
+EMBEDDED_ID = "babelpress/reference-teacher"
+SUPPORTED = ("bert", "xlm-roberta")
+
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
+_IGNORED = (
+    "*.bin",
+    "*.onnx",
+    "*.onnx_data",
+    "*.h5",
+    "*.msgpack",
+    "*.ot",
+    "*.pt",
+    "*.pkl",
+    "onnx/*",
+    "openvino/*",
+)
+
+# Prompts that the authors ask for and that the published folder does not carry.
+# E5: Wang et al. 2024, "Multilingual E5 Text Embeddings", section 3.
+_KNOWN_PROMPTS = {
+    re.compile(r"(^|/)(multilingual-)?e5-(small|base|large)(-v2)?$"): {
+        "query": "query: ",
+        "passage": "passage: ",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Module:
+    """One entry of modules.json: its folder inside the model and its bare class name."""
+
+    path: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The facts of a SentenceTransformer folder, as read from it."""
+
+    name: str
+    folder: Path
+    revision: str | None
+    architecture: str
+    layers: int
+    hidden: int
+    heads: int
+    feed_forward: int
+    positions: int
+    rows: int
+    pieces: int
+    max_length: int
+    modules: tuple[Module, ...]
+    pooling: str
+    normalised: bool
+    prompts: dict[str, str]
+    default_prompt: str | None
+    tokenizer_kind: str
+    licence: str | None
+    parameters: int
+    parameters_without_pooler: int
+    weight_bytes: int
+    prefix: str
+    fingerprint: str
+    trust_remote_code: bool = False
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts as JSON-able values, without the place where the folder lies."""
+        values = asdict(self)
+        del values["folder"], values["trust_remote_code"]
+        return values
+
+
+def locate_teacher(model: str, *, revision: str | None = None) -> Path:
+    """Return the local folder of a teacher: the embedded one, a folder, or a snapshot of the hub.
+
+    Raises TeacherError for a name that is neither, HubError where the hub cannot be reached.
+    """
+    if model == EMBEDDED:
+        return Path(str(resources.files("babelpress") / "assets" / "teacher"))
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists() or model.startswith((".", "/", "~")) or not _HUB_ID.match(model):
+        raise TeacherError(f"teacher {model!r} is neither a folder nor a hub id like org/name")
+    return _snapshot(model, revision)
+
+
+def _snapshot(model: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    from babelpress.hub import explain
+
+    try:
+        return Path(snapshot_download(model, revision=revision, ignore_patterns=list(_IGNORED)))
+    except Exception as error:
+        raise HubError(
+            f"teacher {model!r} is not on this machine and {explain(error)}; give a local copy with --teacher PATH"
+        ) from error
+
+
+def read_teacher(
+    model: str,
+    *,
+    revision: str | None = None,
+    name: str | None = None,
+    prompts: dict[str, str] | None = None,
+    trust_remote_code: bool = False,
+) -> Teacher:
+    """Read the facts of a teacher.
+
+    `name` is what the card cites (default: the hub id or the folder's name); `prompts` replaces
+    those of the folder. Raises TeacherError for anything missing, unsafe or not supported yet.
+    """
+    folder = locate_teacher(model, revision=revision)
+    name = name or (EMBEDDED_ID if model == EMBEDDED else model if not Path(model).exists() else folder.resolve().name)
+    config = _read_object(folder, "config.json")
+    _check_architecture(config, name=name, trust_remote_code=trust_remote_code)
+    modules = _read_modules(folder, name=name)
+    checkpoint = open_checkpoint(folder)
+    prefix = _embedding_prefix(checkpoint, name)
+    rows, hidden = checkpoint.shape(f"{prefix}embeddings.word_embeddings.weight")
+    tokenizer = _read_object(folder, "tokenizer.json")
+    pieces, top = _count_pieces(tokenizer)
+    if top >= rows:
+        raise TeacherError(
+            f"{name}: tokenizer.json has id {top} but the embedding matrix has {rows} rows; they do not belong together"
+        )
+    layers = _count_layers(checkpoint, prefix, name)
+    sizes = {key: checkpoint.size(key) for key in checkpoint.names() if _counts(key, prefix)}
+    pooler = sum(size for key, size in sizes.items() if key.startswith(f"{prefix}pooler."))
+    own_prompts, default_prompt = _read_prompts(folder, name)
+    return Teacher(
+        name=name,
+        folder=folder,
+        revision=revision or _snapshot_revision(folder),
+        architecture=config["model_type"],
+        layers=layers,
+        hidden=hidden,
+        heads=int(config["num_attention_heads"]),
+        feed_forward=int(config["intermediate_size"]),
+        positions=checkpoint.shape(f"{prefix}embeddings.position_embeddings.weight")[0],
+        rows=rows,
+        pieces=pieces,
+        max_length=_max_length(folder, config),
+        modules=modules,
+        pooling=_pooling(folder, modules),
+        normalised=any(module.kind == "Normalize" for module in modules),
+        prompts=own_prompts if prompts is None else dict(prompts),
+        default_prompt=default_prompt,
+        tokenizer_kind=str(tokenizer.get("model", {}).get("type")),
+        licence=_read_licence(folder),
+        parameters=sum(sizes.values()),
+        parameters_without_pooler=sum(sizes.values()) - pooler,
+        weight_bytes=checkpoint.bytes_on_disk(),
+        prefix=prefix,
+        fingerprint=_fingerprint(folder, checkpoint),
+        trust_remote_code=trust_remote_code,
+    )
+
+
+def _read_object(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        value = read_json(folder / name)
+    except BabelpressError as error:
+        raise TeacherError(f"not a teacher: {error}") from None
+    if not isinstance(value, dict):
+        raise TeacherError(f"{folder / name} holds a {type(value).__name__}, an object was expected")
+    return value
+
+
+def _check_architecture(config: dict[str, Any], *, name: str, trust_remote_code: bool) -> None:
+    if "auto_map" in config and not trust_remote_code:
+        raise TeacherError(
+            f"{name} asks to run its own code (auto_map in config.json); refused unless the recipe says "
+            "teacher.trust_remote_code: true"
+        )
+    kind = config.get("model_type")
+    if kind not in SUPPORTED:
+        raise TeacherError(
+            f"{name} is of type {kind!r}, not supported yet, because layers and embeddings of that family are laid "
+            f"out differently; supported: {', '.join(SUPPORTED)}"
+        )
+    missing = [key for key in ("num_attention_heads", "intermediate_size") if not isinstance(config.get(key), int)]
+    if missing:
+        raise TeacherError(f"{name}: config.json has no whole number for {', '.join(missing)}")
+
+
+def _read_modules(folder: Path, *, name: str) -> tuple[Module, ...]:
+    if not (folder / "modules.json").is_file():
+        raise TeacherError(
+            f"{name} has no modules.json, so its pooling is unknown; save it once with SentenceTransformer(...).save()"
+        )
+    entries = read_json(folder / "modules.json")
+    try:
+        modules = tuple(
+            Module(path=str(entry["path"]), kind=str(entry["type"]).rpartition(".")[2]) for entry in entries
+        )
+    except (TypeError, KeyError):
+        raise TeacherError(f"{name}: modules.json is not a list of modules with path and type") from None
+    if not modules or modules[0].kind != "Transformer":
+        first = modules[0].kind if modules else "nothing"
+        raise TeacherError(f"{name}: its first module is {first}, a Transformer was expected")
+    if modules[0].path:
+        raise TeacherError(f"{name}: its Transformer lies in {modules[0].path!r}; only the top folder is supported yet")
+    known = {"Transformer", "Pooling", "Normalize", "Dense"}
+    for module in modules:
+        inside(folder, module.path or ".")
+        if module.kind not in known:
+            raise TeacherError(
+                f"{name}: module {module.kind} is not supported yet; supported: {', '.join(sorted(known))}"
+            )
+        if module.kind == "Dense" and not (folder / module.path / "model.safetensors").is_file():
+            raise TeacherError(f"{name}: {module.path} has no model.safetensors (pickles are never read)")
+    if "Pooling" not in {module.kind for module in modules}:
+        raise TeacherError(f"{name} has no Pooling module, so it gives no sentence embeddings")
+    return modules
+
+
+def _embedding_prefix(checkpoint: Checkpoint, name: str) -> str:
+    tail = "embeddings.word_embeddings.weight"
+    found = [key for key in checkpoint.names() if key.endswith(tail)]
+    if len(found) != 1:
+        raise TeacherError(f"{name}: {len(found)} tensors end in {tail}; exactly one was expected")
+    return found[0].removesuffix(tail)
+
+
+def _counts(key: str, prefix: str) -> bool:
+    """Tell whether a tensor is a parameter of the encoder (not a buffer, not another head)."""
+    bare = key.removeprefix(prefix)
+    return (
+        key.startswith(prefix)
+        and bare.startswith(("embeddings.", "encoder.", "pooler."))
+        and "position_ids" not in bare
+    )
+
+
+def _count_layers(checkpoint: Checkpoint, prefix: str, name: str) -> int:
+    pattern = re.compile(re.escape(prefix) + r"encoder\.layer\.(\d+)\.")
+    numbers = {int(match.group(1)) for key in checkpoint.names() if (match := pattern.match(key))}
+    if not numbers or numbers != set(range(len(numbers))):
+        raise TeacherError(f"{name}: layers {sorted(numbers)} are not numbered 0, 1, 2, ...")
+    return len(numbers)
+
+
+def _count_pieces(tokenizer: dict[str, Any]) -> tuple[int, int]:
+    """Return how many ids a tokenizer.json defines and the highest of them."""
+    vocabulary = tokenizer.get("model", {}).get("vocab", [])
+    ids = set(vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary)))
+    ids |= {token["id"] for token in tokenizer.get("added_tokens", [])}
+    if not ids:
+        raise TeacherError("tokenizer.json has no vocabulary")
+    return len(ids), max(ids)
+
+
+def _max_length(folder: Path, config: dict[str, Any]) -> int:
+    """Return the longest input in tokens: what the folder says, never more than the positions allow."""
+    offset = config["pad_token_id"] + 1 if config["model_type"] == "xlm-roberta" else 0
+    limits = [int(config["max_position_embeddings"]) - offset]
+    for name, key in (
+        ("sentence_bert_config.json", "max_seq_length"),
+        ("tokenizer_config.json", "model_max_length"),
+    ):
+        if (folder / name).is_file():
+            value = _read_object(folder, name).get(key)
+            if isinstance(value, int | float) and value > 0:
+                limits.append(int(min(value, limits[0])))
+                break
+    return min(limits)
+
+
+def _pooling(folder: Path, modules: tuple[Module, ...]) -> str:
+    path = next(module.path for module in modules if module.kind == "Pooling")
+    return pooling_mode(_read_object(folder / path, "config.json"))
+
+
+def pooling_mode(config: dict[str, Any]) -> str:
+    """Return the pooling mode of a Pooling config of any sentence-transformers version."""
+    if mode := config.get("pooling_mode"):
+        return str(mode)
+    flags = {
+        "cls": "pooling_mode_cls_token",
+        "mean": "pooling_mode_mean_tokens",
+        "max": "pooling_mode_max_tokens",
+        "mean_sqrt_len_tokens": "pooling_mode_mean_sqrt_len_tokens",
+        "weightedmean": "pooling_mode_weightedmean_tokens",
+        "lasttoken": "pooling_mode_lasttoken",
+    }
+    modes = [mode for mode, flag in flags.items() if config.get(flag)]
+    if len(modes) != 1:
+        raise TeacherError(
+            f"the Pooling config names {len(modes)} modes ({', '.join(modes) or 'none'}); one was expected"
+        )
+    return modes[0]
+
+
+def _read_prompts(folder: Path, name: str) -> tuple[dict[str, str], str | None]:
+    path = folder / "config_sentence_transformers.json"
+    values = _read_object(folder, path.name) if path.is_file() else {}
+    prompts = {key: text for key, text in (values.get("prompts") or {}).items() if text}
+    if not prompts:
+        prompts = next((dict(known) for pattern, known in _KNOWN_PROMPTS.items() if pattern.search(name)), {})
+    return prompts, values.get("default_prompt_name")
+
+
+def _read_licence(folder: Path) -> str | None:
+    """Return the licence named in the front matter of the folder's README, if there is one."""
+    readme = folder / "README.md"
+    if not readme.is_file():
+        return None
+    match = re.match(r"---\s*\n(.*?)\n---\s*\n", readme.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    try:
+        values = yaml.safe_load(match.group(1)) if match else None
+    except yaml.YAMLError:
+        return None
+    licence = values.get("license") if isinstance(values, dict) else None
+    return licence if isinstance(licence, str) else None
+
+
+def _snapshot_revision(folder: Path) -> str | None:
+    """Return the commit of a hub snapshot: the cache names its folder after it."""
+    commit = folder.resolve().name
+    return commit if re.fullmatch(r"[0-9a-f]{40}", commit) else None
+
+
+def _fingerprint(folder: Path, checkpoint: Checkpoint) -> str:
+    """Hash what decides the teacher's embeddings: its weights and every config that is read."""
+    configs = {
+        str(path.relative_to(folder)): read_json(path)
+        for path in sorted([*folder.glob("*.json"), *folder.glob("[0-9]_*/config.json")])
+        if not path.name.endswith(".index.json")
+    }
+    return sha256_json({"weights": checkpoint.sha256(), "configs": configs})

@@ -1,0 +1,1 @@
+"""Serve small tables and models under their true hub ids on the loopback interface."""
