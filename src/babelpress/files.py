@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -11,23 +10,25 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from babelpress.errors import BabelpressError
 
 _CHUNK = 1 << 20
 
 
-def sha256_file(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Hash the content of a file, in constant memory."""
-    digest = hashlib.sha256()
+    digest = hashlib.content_hash()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
 
 
-def sha256_json(value: Any) -> str:
+def hash_json(value: Any) -> str:
     """Hash a JSON-able value; the order of keys does not matter."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    return xxhash.xxh3_128_hexdigest(canonical_json(value).encode())
 
 
 def canonical_json(value: Any) -> str:

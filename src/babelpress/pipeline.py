@@ -20,7 +20,7 @@ from babelpress.corpus.bundled import held_out_meanings
 from babelpress.corpus.sentence import BadLine, Sentence, Split
 from babelpress.corpus.sources import read_source, source_files
 from babelpress.errors import BabelpressError
-from babelpress.files import read_json, sha256_file, sha256_json, write_json, write_text
+from babelpress.files import hash_file, hash_json, read_json, write_json, write_text
 from babelpress.machine import describe_machine
 from babelpress.recipe import FileSource, LayerMethod, Recipe
 from babelpress.stages import Stage, run_stage
@@ -51,7 +51,7 @@ class Run:
 def _corpus_settings(run: Run) -> Any:
     recipe = run.recipe
     files = {
-        file.name: sha256_file(file)
+        file.name: hash_file(file)
         for source in recipe.corpus.sources
         if isinstance(source, FileSource)
         for file, _ in source_files(source, languages=recipe.languages, data_dir=run.data_dir)
@@ -62,7 +62,7 @@ def _corpus_settings(run: Run) -> Any:
         "languages": recipe.languages,
         "seed": recipe.seed,
         "files": files,
-        "embedded": sha256_json(embedded),
+        "embedded": hash_json(embedded),
     }
 
 

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from babelpress.files import list_files, read_json, remove_tree, sha256_file, sha256_json, write_json
+from babelpress.files import hash_file, hash_json, list_files, read_json, remove_tree, write_json
 
 logger = logging.getLogger(__name__)
 Context = TypeVar("Context")
@@ -69,7 +69,7 @@ def run_stage(stage: Stage[Context], context: Context, root: Path) -> bool:
     """Bring a stage up to date; its `needs` must be. Returns False when there was nothing to do."""
     inputs = {need: _output_hash(folder_of(root, need)) for need in stage.needs}
     settings = stage.settings(context)
-    key = sha256_json({"stage": stage.name, "settings": settings, "inputs": inputs})
+    key = hash_json({"stage": stage.name, "settings": settings, "inputs": inputs})
     folder = folder_of(root, stage.name)
     if is_done(folder, key):
         logger.info("%s: done already", stage.name)
@@ -79,7 +79,7 @@ def run_stage(stage: Stage[Context], context: Context, root: Path) -> bool:
     counts = stage.apply(context, partial)
     (partial / _KEY).unlink()
     files = {
-        str(path.relative_to(partial)): {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        str(path.relative_to(partial)): {"bytes": path.stat().st_size, "xxh3": hash_file(path)}
         for path in list_files(partial)
         if path.name not in _LOOSE
     }
@@ -88,7 +88,7 @@ def run_stage(stage: Stage[Context], context: Context, root: Path) -> bool:
         "key": key,
         "settings": settings,
         "inputs": inputs,
-        "outputs": sha256_json({name: entry["sha256"] for name, entry in files.items()}),
+        "outputs": hash_json({name: entry["xxh3"] for name, entry in files.items()}),
         "counts": counts,
         "seconds": round(time.monotonic() - started, 1),
         "versions": versions(),

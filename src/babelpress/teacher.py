@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from babelpress.errors import BabelpressError, HubError, TeacherError
-from babelpress.files import inside, read_json, sha256_json
+from babelpress.files import hash_json, inside, read_json
 from babelpress.student.tensors import Checkpoint, open_checkpoint
 
 EMBEDDED = "embedded"
@@ -346,4 +346,4 @@ def _fingerprint(folder: Path, checkpoint: Checkpoint) -> str:
         for path in sorted([*folder.glob("*.json"), *folder.glob("[0-9]_*/config.json")])
         if not path.name.endswith(".index.json")
     }
-    return sha256_json({"weights": checkpoint.sha256(), "configs": configs})
+    return hash_json({"weights": checkpoint.content_hash(), "configs": configs})

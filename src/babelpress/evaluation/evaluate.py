@@ -67,7 +67,7 @@ def evaluate_models(
     timed = {name: partial(_encode, model, batch_size=32) for name, model in models.items()}
     speed = sentences_per_second(timed, held_out[: settings.speed_sentences])
     for name, candidate in candidates.items():
-        weights = open_checkpoint(candidate.folder).sha256()
+        weights = open_checkpoint(candidate.folder).content_hash()
         found = run_tasks(
             models[name], settings.tasks, model_id=candidate.model_id, weights_hash=weights,
             cache=cache, languages=settings.languages, data_dir=data_dir, prompts=settings.prompts,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from langcodes import standardize_tag
 
 from babelpress.errors import EvaluationError
-from babelpress.files import list_files, sha256_file, sha256_json
+from babelpress.files import hash_file, hash_json, list_files
 from babelpress.hub import explain
 from babelpress.progress import track
 
@@ -140,7 +140,7 @@ def _subset_languages(task: AbsTask, subset: str) -> list[str]:
 
 def _local_dataset(folder: Path) -> dict[str, Any]:
     """Return load_dataset arguments; the revision is the files' content, which `datasets` does not watch."""
-    content = sha256_json([[str(file.relative_to(folder)), sha256_file(file)] for file in list_files(folder)])
+    content = hash_json([[str(file.relative_to(folder)), hash_file(file)] for file in list_files(folder)])
     return {"path": str(folder.resolve()), "revision": f"local-{content[:12]}"}
 
 

@@ -6,7 +6,6 @@ of those rows alone. bf16, which numpy lacks, comes as its bits and is widened o
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babelpress.errors import TeacherError
-from babelpress.files import inside, read_json, replace_file, sha256_file
+from babelpress.files import hash_file, hash_json, inside, read_json, replace_file
 
 _DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16, "I64": np.int64}
 
@@ -52,9 +51,9 @@ class Checkpoint:
         """Return the size of all files."""
         return sum(file.stat().st_size for file in self._files)
 
-    def sha256(self) -> str:
+    def content_hash(self) -> str:
         """Hash the content of all files."""
-        return hashlib.sha256("".join(sha256_file(file) for file in self._files).encode()).hexdigest()
+        return hash_json([hash_file(file) for file in self._files])
 
     def read(self, name: str, *, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Return a tensor, or some of its rows, as a new fp32 array that shares nothing with the file."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babelpress.errors import PlanError, TeacherError
-from babelpress.files import read_json, sha256_json, write_json
+from babelpress.files import hash_json, read_json, write_json
 from babelpress.recipe import VocabularyMethod
 from babelpress.vocabulary.count import PieceCounts
 
@@ -56,7 +56,7 @@ class VocabularyPlan:
 
     def digest(self) -> str:
         """Hash what the student depends on: the kept ids and the new pieces."""
-        return sha256_json([list(self.kept), list(self.new_pieces)])
+        return hash_json([list(self.kept), list(self.new_pieces)])
 
     def save(self, path: Path) -> None:
         """Write the plan as JSON."""
