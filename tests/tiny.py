@@ -93,7 +93,8 @@ def make_teacher(
     write = {
         "config.json": config,
         "tokenizer_config.json": {
-            "tokenizer_class": "XLMRobertaTokenizer", "model_max_length": limit, "cls_token": "<s>", "sep_token": "</s>",
+            "tokenizer_class": "XLMRobertaTokenizer", "model_max_length": limit,
+            "cls_token": "<s>", "sep_token": "</s>",
             "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>", "bos_token": "<s>", "eos_token": "</s>",
         },
         "sentence_bert_config.json": {"max_seq_length": limit, "do_lower_case": False},
@@ -171,5 +172,6 @@ def make_e5_small_shape(folder: Path) -> Path:
         if piece not in known:
             made[piece] = lowest - 4 * number / 250_000
     return make_teacher(
-        folder, layers=12, hidden=384, heads=12, feed_forward=1536, positions=512, pieces=[*own, *made.items()], spare_rows=35
+        folder, layers=12, hidden=384, heads=12, feed_forward=1536, positions=512, 
+        pieces=[*own, *made.items()], spare_rows=35,
     )  # fmt: skip

@@ -69,7 +69,7 @@ def build_token_store(
                 for texts, _ in read_texts(corpus, split):
                     if row + len(texts) > len(ends):
                         raise TrainingError(
-                            f"the targets cover {len(ends):,} sentences, the corpus has more; they are of another corpus"
+                            f"the targets cover {len(ends):,} sentences, the corpus has more; they do not match"
                         )
                     seen = [
                         (prompt_of(row + number, prompts) + text)[: ends[row + number]]

@@ -71,7 +71,7 @@ def train_student(
     """
     if train.tokens.rows < settings.batch_size:
         raise TrainingError(
-            f"distillation.batch_size is {settings.batch_size}, but the corpus has {train.tokens.rows} training sentences"
+            f"distillation.batch_size is {settings.batch_size}, there are {train.tokens.rows} training sentences"
         )
     torch.manual_seed(seed)
     accelerator = _accelerator(settings.precision)

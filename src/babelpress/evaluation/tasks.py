@@ -118,7 +118,7 @@ def run_tasks(
             )
         except Exception as error:
             raise EvaluationError(
-                f"task {name} failed for {model_id}: {_reason(error, task)}; local task data: --data-dir DIR (DIR/{name})"
+                f"task {name} failed for {model_id}: {_reason(error, task)}; local data: --data-dir DIR (DIR/{name})"
             ) from error
         scores.append(_score(name, task, result.task_results[0]))
     return scores

@@ -26,10 +26,19 @@ _ROLES = {
 }
 # What a config keeps of the teacher's; everything else is a default or says where the teacher lay (B8).
 _CONFIG_KEYS = (
-    "model_type", "attention_probs_dropout_prob", "hidden_act", "hidden_dropout_prob", "hidden_size",
-    "initializer_range",    "intermediate_size", "layer_norm_eps", "max_position_embeddings", "num_attention_heads", "position_embedding_type",
+    "model_type",
+    "attention_probs_dropout_prob",
+    "hidden_act",
+    "hidden_dropout_prob",
+    "hidden_size",
+    "initializer_range",
+    "intermediate_size",
+    "layer_norm_eps",
+    "max_position_embeddings",
+    "num_attention_heads",
+    "position_embedding_type",
     "type_vocab_size",
-)  # fmt: skip
+)
 _ARCHITECTURES = {"bert": "BertModel", "xlm-roberta": "XLMRobertaModel"}
 
 
