@@ -36,8 +36,8 @@ format: $(READY) ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: ## renew requirements.lock from a fresh environment
-	$(PYTHON) tools/lock.py
+lock: ## renew requirements.lock (python3.10 and python3.11 must be there)
+	$(PYTHON) tools/lock.py python3.10 python3.11
 
 wheel: $(READY) ## dist/*.whl
 	$(BIN)/python -m build --wheel --outdir dist .

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.text import Text
 
 from babelpress import progress
 from babelpress.errors import BabelpressError
@@ -82,14 +83,17 @@ def _register(name: str, verb: _Verb) -> None:
         verbose: Verbose = 0,
     ) -> None:
         _set_up(quiet=quiet or as_json, verbose=verbose)
-        from babelpress import api
+        try:
+            from babelpress import api
 
-        run = api.load_run(recipe, output=output, overrides=overrides or (), data_dir=data_dir, teacher=teacher)
-        result = getattr(api, name)(run)
-        if as_json:
-            _print_json(verb.facts(result))
-        elif not quiet:
-            verb.show(result, run.folder)
+            run = api.load_run(recipe, output=output, overrides=overrides or (), data_dir=data_dir, teacher=teacher)
+            result = getattr(api, name)(run)
+            if as_json:
+                _print_json(verb.facts(result))
+            elif not quiet:
+                verb.show(result, run.folder)
+        except KeyboardInterrupt:  # typer would end without a word
+            _fail("stopped; run the same command again to go on from here", code=130)
 
     app.command(name, help=verb.help, epilog=f"Example: [bold]{verb.example}[/bold]")(command)
 
@@ -113,6 +117,7 @@ def _show_model(folder: Path, _: Path) -> None:
         f"{folder}: {facts['layers']} layers, {facts['tokens']:,} rows, {facts['parameters']:,} parameters "
         f"({facts['parameters_without_pooler']:,} without pooler), {facts['weight_bytes'] / 2**20:.1f} MiB",
         highlight=False,
+        markup=False,
     )
 
 
@@ -123,7 +128,7 @@ def _model(folder: Path) -> dict[str, Any]:
 
 
 def _show_path(path: Path, _: Path) -> None:
-    _out.print(str(path), highlight=False, soft_wrap=True)
+    _out.print(str(path), highlight=False, markup=False, soft_wrap=True)
 
 
 def _results(results: Any) -> Any:
@@ -186,7 +191,7 @@ def recipes_list(as_json: AsJson = False) -> None:
         _print_json(found)
         return
     for name, description in found.items():
-        _out.print(f"[bold]{name}[/bold]  {description}", highlight=False)
+        _out.print(Text.assemble((name, "bold"), f"  {description}"))
 
 
 @recipes_app.command("show", epilog="Example: [bold]babelpress recipes show me5s_v3[/bold]")
@@ -215,7 +220,7 @@ def recipes_init(
     text = re.sub(r"(?m)^name: .*$", f"name: {name}", read_recipe_text(origin), count=1)
     Recipe.parse(text, origin=str(path))
     write_text(path, text)
-    _out.print(f"{path}  (edit it, then: babelpress plan {path})", highlight=False)
+    _out.print(f"{path}  (edit it, then: babelpress plan {path})", highlight=False, markup=False)
 
 
 def main() -> None:
@@ -230,10 +235,8 @@ def main() -> None:
 
 def _fail(message: str, *, code: int = 1) -> NoReturn:
     _err.print(
-        f"[bold red]babelpress:[/bold red] {' '.join(message.split())}",
-        highlight=False,
+        Text.assemble(("babelpress:", "bold red"), f" {' '.join(message.split())}"),
         soft_wrap=True,
-        markup=True,
     )
     sys.exit(code)
 

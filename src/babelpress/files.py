@@ -55,14 +55,21 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         write(temporary)
         sync(temporary)
         temporary.replace(path)
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    except Exception as error:
+        if _is_disk_full(error):
             raise BabelpressError(
                 f"the disk is full: {path} could not be written; free some space and run the same command again"
             ) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_disk_full(error: Exception) -> bool:
+    codes = {errno.ENOSPC, errno.EDQUOT}
+    if isinstance(error, OSError):
+        return error.errno in codes
+    return any(f"(os error {code})" in str(error) for code in codes)  # safetensors' writer has an error of its own
 
 
 def write_text(path: Path, text: str) -> None:

@@ -22,7 +22,7 @@ from babelpress.corpus.sources import read_source, source_files
 from babelpress.errors import BabelpressError
 from babelpress.files import hash_file, hash_json, read_json, write_json, write_text
 from babelpress.machine import describe_machine
-from babelpress.recipe import FileSource, LayerMethod, Recipe
+from babelpress.recipe import FileSource, LayerMethod, PiecesSource, Recipe
 from babelpress.stages import Stage, run_stage
 from babelpress.student.layers import LayerPlan, plan_layers
 from babelpress.teacher import Teacher, read_teacher
@@ -50,12 +50,12 @@ class Run:
 
 def _corpus_settings(run: Run) -> Any:
     recipe = run.recipe
-    files = {
-        file.name: hash_file(file)
+    files = [
+        [file.name, hash_file(file)]  # not by name: en/train.txt and ko/train.txt share theirs
         for source in recipe.corpus.sources
         if isinstance(source, FileSource)
         for file, _ in source_files(source, languages=recipe.languages, data_dir=run.data_dir)
-    }
+    ]
     embedded = [list(meaning.texts.values()) for meaning in held_out_meanings()] if recipe.evaluation.bundled else []
     return {
         "corpus": _dump(recipe.corpus),
@@ -63,6 +63,7 @@ def _corpus_settings(run: Run) -> Any:
         "seed": recipe.seed,
         "files": files,
         "embedded": hash_json(embedded),
+        "pieces": run.teacher.fingerprint if any(isinstance(s, PiecesSource) for s in recipe.corpus.sources) else None,
     }
 
 
@@ -78,8 +79,14 @@ def _build_corpus(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def _items(run: Run) -> Iterator[Sentence | BadLine]:
-    for source in run.recipe.corpus.sources:
-        yield from read_source(source, recipe=run.recipe, data_dir=run.data_dir)
+    from babelpress.vocabulary.plan import unigram_vocabulary
+
+    sources = run.recipe.corpus.sources
+    pieces: list[str] = []
+    if any(isinstance(source, PiecesSource) for source in sources):
+        pieces = [piece for piece, _ in unigram_vocabulary(read_json(run.teacher.folder / "tokenizer.json"))]
+    for source in sources:
+        yield from read_source(source, recipe=run.recipe, data_dir=run.data_dir, pieces=pieces)
 
 
 # --- vocabulary and layers ----------------------------------------------------------------------

@@ -5,7 +5,9 @@ Unknown keys are errors. `--set a.b=value` goes through the same validation as t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
+from copy import copy
 from enum import Enum
 from importlib import resources
 from pathlib import Path
@@ -18,7 +20,9 @@ from babelpress.errors import RecipeError
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_enum_values=False, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 class _Name(str, Enum):
@@ -70,6 +74,7 @@ class Reduction(_Name):
 
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,4})?$")]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+_MOST_KEYS = 1000
 
 
 class TeacherSection(_Section):
@@ -88,8 +93,15 @@ class BundledSource(_Section):
     variants: int = Field(default=0, ge=0, le=64)
 
 
+class PiecesSource(_Section):
+    """`texts` word lists made of the teacher's own pieces: targets for words that the corpus lacks."""
+
+    kind: Literal["pieces"]
+    texts: int = Field(ge=1)
+
+
 class FileSource(_Section):
-    """The user's own files: txt, jsonl, csv, tsv or parquet, each also as .gz.
+    """The user's own files: txt, jsonl, csv and tsv, each also as .gz, and parquet.
 
     Paths may be globs and may hold `{language}`, which stands for each language of the recipe.
     Without `columns`, txt takes the line, tables take `text`, and jsonl rows whose keys are
@@ -127,7 +139,7 @@ class MtebTrainSource(_Section):
     limit: int | None = Field(default=None, ge=1)
 
 
-Source = Annotated[BundledSource | FileSource | HubSource | MtebTrainSource, Field(discriminator="kind")]
+Source = Annotated[BundledSource | PiecesSource | FileSource | HubSource | MtebTrainSource, Field(discriminator="kind")]
 
 
 class CorpusSection(_Section):
@@ -292,8 +304,8 @@ class Recipe(_Section):
     def parse(cls, text: str, *, origin: str = "recipe", overrides: Iterable[str] = ()) -> Recipe:
         """Validate YAML text. Raises RecipeError with the key, the value and what is allowed."""
         try:
-            values = yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError) as error:
+            values = _load_yaml(text)
+        except yaml.YAMLError as error:
             raise RecipeError(f"{origin}: not valid YAML: {' '.join(str(error).split())}") from None
         if not isinstance(values, dict):
             raise RecipeError(f"{origin}: a recipe is a mapping of sections, this is a {type(values).__name__}")
@@ -319,12 +331,12 @@ def shipped_recipes() -> dict[str, str]:
 def read_recipe_text(name_or_path: str | Path) -> str:
     """Return the YAML of a shipped recipe or of a file. Raises RecipeError."""
     text = str(name_or_path)
-    if text.endswith((".yaml", ".yml")) or "/" in text or Path(text).is_file():
+    if text.endswith((".yaml", ".yml")) or "/" in text or os.path.isfile(text):  # noqa: PTH113 (any string is allowed)
         try:
             return Path(text).read_text(encoding="utf-8-sig")
         except FileNotFoundError:
             raise RecipeError(f"there is no recipe file {text}") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise RecipeError(f"{text} cannot be read as text: {error}") from None
     shipped = shipped_recipes()
     if text not in shipped:
@@ -334,13 +346,30 @@ def read_recipe_text(name_or_path: str | Path) -> str:
     return (resources.files("babelpress") / "recipes" / f"{text}.yaml").read_text(encoding="utf-8")
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, with a bound on merge keys: a few lines of `<<` can ask for 9 ** 9 entries."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_KEYS:
+            raise yaml.YAMLError(f"a mapping of more than {_MOST_KEYS} keys")
+
+
+def _load_yaml(text: str) -> Any:
+    """Read YAML. Raises YAMLError, also where PyYAML lets others through (2024-99-99, !!bool x, [[[[…)."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (RecursionError, ValueError, LookupError, AttributeError) as error:
+        raise yaml.YAMLError(str(error)) from None
+
+
 def _override(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     path = key.strip().split(".")
     if not equals or not all(path):
         raise RecipeError(f"--set {override!r}: write it as section.key=value, e.g. distillation.epochs=1")
     try:
-        value = yaml.safe_load(text)
+        value = _load_yaml(text)
     except yaml.YAMLError:
         raise RecipeError(f"--set {override!r}: {text!r} is not a YAML value") from None
     node: Any = values
@@ -353,18 +382,16 @@ def _override(values: dict[str, Any], override: str) -> None:
 
 
 def _step(node: Any, part: str, override: str) -> Any:
-    if isinstance(node, list):
-        return node[_index(node, part, override)]
-    child = node.setdefault(part, {})
-    if child is None:
-        child = node[part] = {}
-    if not isinstance(child, dict | list):
+    key: Any = _index(node, part, override) if isinstance(node, list) else part
+    child = node[key] if isinstance(node, list) else node.get(key)
+    if child is not None and not isinstance(child, dict | list):
         raise RecipeError(f"--set {override!r}: {part} is a value, not a section")
+    node[key] = child = copy(child) if child else {}  # a copy: an alias may stand for it elsewhere
     return child
 
 
 def _index(node: list[Any], part: str, override: str) -> int:
-    if not part.isdigit() or int(part) >= len(node):
+    if not part.isdecimal() or int(part) >= len(node):
         raise RecipeError(f"--set {override!r}: {part!r} is not an entry of a list of {len(node)}")
     return int(part)
 

@@ -77,7 +77,6 @@ def run_stage(stage: Stage[Context], context: Context, root: Path) -> bool:
     partial = _open_partial(folder, key, keep=stage.resumable)
     started = time.monotonic()
     counts = stage.apply(context, partial)
-    (partial / _KEY).unlink()
     files = {
         str(path.relative_to(partial)): {"bytes": path.stat().st_size, "xxh3": hash_file(path)}
         for path in list_files(partial)
@@ -96,6 +95,7 @@ def run_stage(stage: Stage[Context], context: Context, root: Path) -> bool:
     }
     write_json(partial / MANIFEST, manifest)
     _replace_folder(partial, folder)
+    (folder / _KEY).unlink()  # last: until the rename, a killed run's work is still known by it
     logger.info("%s: %.1f s", stage.name, time.monotonic() - started)
     return True
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from babelpress.errors import BabelpressError, HubError, TeacherError
-from babelpress.files import hash_json, inside, read_json
+from babelpress.files import hash_file, hash_json, inside, read_json
 from babelpress.student.tensors import Checkpoint, open_checkpoint
 
 EMBEDDED = "embedded"
@@ -129,7 +129,7 @@ def read_teacher(
     those of the folder. Raises TeacherError for anything missing, unsafe or not supported yet.
     """
     folder = locate_teacher(model, revision=revision)
-    name = name or (EMBEDDED_ID if model == EMBEDDED else model if not Path(model).exists() else folder.resolve().name)
+    name = name or (EMBEDDED_ID if model == EMBEDDED else model if not Path(model).expanduser().exists() else folder.resolve().name)
     config = _read_object(folder, "config.json")
     _check_architecture(config, name=name, trust_remote_code=trust_remote_code)
     modules = _read_modules(folder, name=name)
@@ -170,7 +170,7 @@ def read_teacher(
         parameters_without_pooler=sum(sizes.values()) - pooler,
         weight_bytes=checkpoint.bytes_on_disk(),
         prefix=prefix,
-        fingerprint=_fingerprint(folder, checkpoint),
+        fingerprint=_fingerprint(folder, checkpoint, modules),
         trust_remote_code=trust_remote_code,
     )
 
@@ -197,7 +197,8 @@ def _check_architecture(config: dict[str, Any], *, name: str, trust_remote_code:
             f"{name} is of type {kind!r}, not supported yet, because layers and embeddings of that family are laid "
             f"out differently; supported: {', '.join(SUPPORTED)}"
         )
-    missing = [key for key in ("num_attention_heads", "intermediate_size") if not isinstance(config.get(key), int)]
+    needed = ("num_attention_heads", "intermediate_size", "max_position_embeddings")
+    missing = [key for key in needed if not isinstance(config.get(key), int)]
     if missing:
         raise TeacherError(f"{name}: config.json has no whole number for {', '.join(missing)}")
 
@@ -271,7 +272,7 @@ def _count_pieces(tokenizer: dict[str, Any]) -> tuple[int, int]:
 
 def _max_length(folder: Path, config: dict[str, Any]) -> int:
     """Return the longest input in tokens: what the folder says, never more than the positions allow."""
-    offset = config["pad_token_id"] + 1 if config["model_type"] == "xlm-roberta" else 0
+    offset = config.get("pad_token_id", 1) + 1 if config["model_type"] == "xlm-roberta" else 0
     limits = [int(config["max_position_embeddings"]) - offset]
     for name, key in (
         ("sentence_bert_config.json", "max_seq_length"),
@@ -316,7 +317,8 @@ def _read_prompts(folder: Path, name: str) -> tuple[dict[str, str], str | None]:
     prompts = {key: text for key, text in (values.get("prompts") or {}).items() if text}
     if not prompts:
         prompts = next((dict(known) for pattern, known in _KNOWN_PROMPTS.items() if pattern.search(name)), {})
-    return prompts, values.get("default_prompt_name")
+    default = values.get("default_prompt_name")
+    return prompts, default if default in prompts else None
 
 
 def _read_licence(folder: Path) -> str | None:
@@ -339,10 +341,10 @@ def _snapshot_revision(folder: Path) -> str | None:
     return commit if re.fullmatch(r"[0-9a-f]{40}", commit) else None
 
 
-def _fingerprint(folder: Path, checkpoint: Checkpoint) -> str:
+def _fingerprint(folder: Path, checkpoint: Checkpoint, modules: tuple[Module, ...]) -> str:
     """Hash what decides the teacher's embeddings: its weights and every config that is read."""
     configs = {
-        str(path.relative_to(folder)): read_json(path)
+        str(path.relative_to(folder)): hash_file(path)
         for path in sorted([*folder.glob("*.json"), *folder.glob("[0-9]_*/config.json")])
         if not path.name.endswith(".index.json")
     }

@@ -113,7 +113,14 @@ def _checked(item: Sentence | BadLine, *, min_chars: int, max_chars: int) -> Sen
     if isinstance(item, BadLine):
         raise Rejected(item.reason)
     text = clean(item.text, min_chars=min_chars, max_chars=max_chars)
-    return Sentence(text, item.language, item.source, item.group, item.split)
+    return Sentence(
+        text, _writable(item.language), _writable(item.source), item.group and _writable(item.group), item.split
+    )
+
+
+def _writable(name: str) -> str:
+    """Replace lone surrogates: a file name that is not UTF-8 has them, and JSON may."""
+    return name.encode(errors="replace").decode()
 
 
 def _write(buckets: Path, folder: Path, dropped: Counter[str], held_out_limit: int) -> CorpusReport:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
+_PLANE_ENDS = "".join(chr(plane << 16 | end) for plane in range(17) for end in (0xFFFE, 0xFFFF))
 # Control characters (category Cc), lone surrogates, non-characters, and the byte-order mark. Joiners
 # (U+200C, U+200D) and other format characters stay: Hindi, Persian and emoji need them.
-_DROPPED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_DROPPED = re.compile(f"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ud800-\udfff\ufdd0-\ufdef{_PLANE_ENDS}]")
 _SPACES = re.compile(r"\s+")
 
 
@@ -34,5 +35,6 @@ def clean(text: str, *, min_chars: int, max_chars: int) -> str:
 
 def comparison_key(text: str) -> str:
     """Return what two texts share when only width, case, spaces and punctuation differ."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(character for character in folded if unicodedata.category(character)[0] in "LMN")
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    kept = (character for character in folded if unicodedata.category(character)[0] in "LMN")
+    return "".join(character for character in kept if not "\ufe00" <= character <= "\ufe0f")  # they follow emoji

@@ -6,17 +6,19 @@ import csv
 import glob
 import gzip
 import json
+import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from babelpress.corpus.bundled import read_bundled
 from babelpress.corpus.hub_sources import read_hub, read_mteb_train
+from babelpress.corpus.pieces import read_pieces
 from babelpress.corpus.sentence import BadLine, Sentence
 from babelpress.errors import SourceError
-from babelpress.recipe import BundledSource, FileSource, HubSource, Recipe, Source
+from babelpress.recipe import BundledSource, FileSource, HubSource, PiecesSource, Recipe, Source
 
 Item = Sentence | BadLine
 
@@ -24,13 +26,15 @@ _LINE_LIMIT = 1 << 20  # bytes; a longer line is not a sentence and must not fil
 _LANGUAGE = re.compile(r"^[a-z]{2,3}(-[A-Za-z]{2,4})?$")
 
 
-def read_source(source: Source, *, recipe: Recipe, data_dir: Path | None) -> Iterator[Item]:
+def read_source(source: Source, *, recipe: Recipe, data_dir: Path | None, pieces: Sequence[str] = ()) -> Iterator[Item]:
     """Yield what a source holds, in an order that depends on its content alone.
+
+    `pieces` are the teacher's, for the source that is made of them.
 
     Raises SourceError when it is missing or unreadable, and when it is empty.
     """
     count = 0
-    for item in _read(source, recipe, data_dir):
+    for item in _read(source, recipe, data_dir, pieces):
         count += isinstance(item, Sentence)
         yield item
     if not count:
@@ -46,10 +50,14 @@ def describe(source: Source) -> str:
     return SOURCE_NAMES[source.kind]
 
 
-SOURCE_NAMES = {"bundled": "the embedded sentences", "mteb_train": "the train splits of mteb tasks"}
+SOURCE_NAMES = {
+    "bundled": "the embedded sentences",
+    "mteb_train": "the train splits of mteb tasks",
+    "pieces": "the teacher's pieces",
+}
 
 
-def _read(source: Source, recipe: Recipe, data_dir: Path | None) -> Iterator[Item]:
+def _read(source: Source, recipe: Recipe, data_dir: Path | None, pieces: Sequence[str]) -> Iterator[Item]:
     if isinstance(source, BundledSource):
         return read_bundled(
             languages=recipe.languages,
@@ -57,6 +65,8 @@ def _read(source: Source, recipe: Recipe, data_dir: Path | None) -> Iterator[Ite
             seed=recipe.seed,
             held_out=recipe.corpus.held_out,
         )
+    if isinstance(source, PiecesSource):
+        return read_pieces(pieces, texts=source.texts, seed=recipe.seed)
     if isinstance(source, FileSource):
         return _read_files(source, languages=recipe.languages, data_dir=data_dir)
     if isinstance(source, HubSource):
@@ -89,7 +99,10 @@ def source_files(
 def _expand(pattern: str, data_dir: Path | None) -> list[Path]:
     roots = [data_dir] if data_dir and not Path(pattern).is_absolute() else []
     for root in [*roots, None]:
-        full = str(root / pattern) if root else str(Path(pattern).expanduser())
+        plain = root / pattern if root else Path(os.path.expanduser(pattern))  # noqa: PTH111 (~nobody is no error)
+        if plain.is_file():  # its name may hold a bracket
+            return [plain]
+        full = os.path.join(glob.escape(str(root)), pattern) if root else str(plain)  # noqa: PTH118 (keeps the pattern)
         matches = [Path(match) for match in sorted(glob.glob(full, recursive=True)) if Path(match).is_file()]  # noqa: PTH207 (absolute patterns)
         if matches:
             return matches
@@ -121,7 +134,7 @@ def _read_file(file: Path, source: FileSource, language: str | None, languages: 
         else:
             yield from _plain(file, language or "und")
     except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{file} cannot be read to its end: {error}") from None
+        raise SourceError(f"{file} cannot be read to its end: {' '.join(str(error).split())}") from None
 
 
 def _plain(file: Path, language: str) -> Iterator[Item]:
@@ -159,7 +172,7 @@ def _json_rows(file: Path) -> Iterator[dict[str, Any] | BadLine]:
             continue
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # a number of 5,000 digits is a plain ValueError
             yield BadLine(file.name, "not JSON")
             continue
         yield row if isinstance(row, dict) else BadLine(file.name, "not a JSON object")
@@ -177,6 +190,8 @@ def _csv_rows(file: Path, delimiter: str) -> Iterator[dict[str, Any] | BadLine]:
 
     reader = csv.DictReader(good_lines(), delimiter=delimiter)
     while True:
+        yield from bad
+        bad.clear()
         try:
             row = next(reader)
         except StopIteration:
@@ -195,8 +210,8 @@ def _parquet_rows(file: Path) -> Iterator[dict[str, Any] | BadLine]:
     try:
         for batch in pq.ParquetFile(file).iter_batches(batch_size=1024):
             yield from batch.to_pylist()
-    except pyarrow.ArrowInvalid as error:
-        raise SourceError(f"{file} is not a whole parquet file: {error}") from None
+    except (pyarrow.ArrowException, ValueError) as error:  # ValueError: a text that is not UTF-8
+        raise SourceError(f"{file} is not a whole parquet file: {' '.join(str(error).split())}") from None
 
 
 def _rows_to_items(
@@ -237,7 +252,7 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             turns = json.loads(value)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return [value]
         return [_turn(turn) for turn in turns] if isinstance(turns, list) else [value]
     if isinstance(value, list | tuple):

@@ -72,7 +72,10 @@ def load_checkpoint(
             parameter.copy_(tensors[f"model/{name}"])
         if f"exp_avg/{name}" in tensors:
             moments = {moment: tensors[f"{moment}/{name}"].to(parameter.device) for moment in _MOMENTS}
-            optimizer.state[parameter] = {"step": torch.tensor(float(progress.step)), **moments}
+            optimizer.state[parameter] = {
+                "step": torch.tensor(float(progress.step), device=parameter.device),
+                **moments,
+            }
     return progress
 
 

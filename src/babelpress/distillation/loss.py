@@ -12,7 +12,7 @@ from babelpress.recipe import LossSection, Reduction
 
 @dataclass(frozen=True)
 class LossParts:
-    """The weighted sum that is minimised, and each term in its own unit. All are scalars."""
+    """The weighted sum that is minimised, and each term in its own unit (detached). All are scalars."""
 
     total: torch.Tensor
     mse: torch.Tensor
@@ -31,4 +31,4 @@ def distillation_loss(student: torch.Tensor, teacher: torch.Tensor, weights: Los
     squared = (student - teacher).square().sum(dim=1).mean()
     mse = squared / student.shape[1] if weights.mse_reduction is Reduction.MEAN else squared
     cosine = (1.0 - (student * teacher).sum(dim=1)).mean()
-    return LossParts(weights.mse * mse + weights.cosine * cosine, mse, cosine)
+    return LossParts(weights.mse * mse + weights.cosine * cosine, mse.detach(), cosine.detach())

@@ -78,7 +78,9 @@ def train_student(
     model = load_encoder(pressed, device=str(accelerator.device))
     pad = int(model.tokenizer.pad_token_id)
     parameters = trainable_parameters(model)
-    optimizer = torch.optim.AdamW(_groups(parameters, settings), lr=settings.learning_rate, betas=_ADAM_BETAS)
+    optimizer = torch.optim.AdamW(
+        _groups(parameters, settings), lr=settings.learning_rate, betas=_ADAM_BETAS, fused=True
+    )
     progress = load_checkpoint(folder, parameters, optimizer)
     prepared, optimizer_prepared = accelerator.prepare(model, optimizer)
     plan = BatchPlan(train.tokens, batch_size=settings.batch_size, seed=seed)
@@ -207,6 +209,11 @@ def _end_epoch(
     pad: int,
 ) -> None:
     figures = held_out_loss(model, validation, settings=settings, pad=pad)
+    if not math.isfinite(figures["loss"]):
+        raise TrainingError(
+            f"the held-out loss is {figures['loss']} after epoch {progress.epoch + 1}; the last checkpoint is kept; "
+            "lower distillation.learning_rate or use precision fp32"
+        )
     progress.history.append(figures)
     if progress.best_loss is None or figures["loss"] < progress.best_loss:
         progress.best_loss, progress.best_epoch = figures["loss"], progress.epoch

@@ -44,10 +44,12 @@ def bitext_accuracy(embeddings: dict[str, Embeddings]) -> float:
 
 
 def similarity_correlation(model: Embeddings, teacher: Embeddings) -> float:
-    """Return Spearman's rank correlation of all pairwise cosines with the teacher's."""
+    """Return Spearman's rank correlation of all pairwise cosines with the teacher's; 0 for a collapsed model."""
     upper = np.triu_indices(len(model), k=1)
-    own, theirs = (normalised(values) @ normalised(values).T for values in (model, teacher))
-    return float(spearmanr(own[upper], theirs[upper]).statistic)
+    own, theirs = ((normalised(values) @ normalised(values).T)[upper] for values in (model, teacher))
+    if np.ptp(own) == 0 or np.ptp(theirs) == 0:
+        return 0.0
+    return float(spearmanr(own, theirs).statistic)
 
 
 def normalised(values: Embeddings) -> NDArray[np.float64]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +44,8 @@ def check_tasks(names: tuple[str, ...]) -> None:
 
     import mteb
 
-    known = {task.metadata.name for task in mteb.get_tasks(exclude_superseded=False, exclude_beta=False)}
+    with _quiet():
+        known = {task.metadata.name for task in mteb.get_tasks(exclude_superseded=False, exclude_beta=False)}
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, sorted(known), n=3)
@@ -70,8 +74,9 @@ def open_task(name: str, *, languages: tuple[str, ...] | None, data_dir: Path | 
         # The dictionary in the metadata is shared by all tasks of the class (FIELD_NOTES E2).
         task.metadata = task.metadata.model_copy(update={"dataset": _local_dataset(folder)}, deep=True)
         here = _local_subsets(folder)
-        if task.metadata.is_multilingual and here:
+        if task.metadata.is_multilingual and here - {"default"}:
             chosen = [subset for subset in chosen if subset in here]
+            task.fast_loading = False  # it reads all subsets at once from "default", which a copy need not have
         if not chosen:
             raise EvaluationError(
                 f"{folder} holds none of the wanted subsets of {name}; it has: {', '.join(sorted(here))}"
@@ -101,27 +106,45 @@ def run_tasks(
     from mteb.cache import ResultCache
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 
-    _hush()
+    _set_prompts(model, prompts)
     model.model_card_data.model_name = model_id
     model.model_card_data.base_model_revision = weights_hash
-    encoder = SentenceTransformerEncoderWrapper(model, model_prompts=prompts or None) if prompts else model
+    with _quiet():
+        encoder = SentenceTransformerEncoderWrapper(model)
     scores = []
     for name in track(names, f"evaluation: {model_id.rpartition('/')[2]}", total=len(names), unit="tasks"):
         task = open_task(name, languages=languages, data_dir=data_dir)
         try:
-            result = mteb.evaluate(
-                encoder,
-                [task],
-                cache=ResultCache(cache),
-                encode_kwargs={"batch_size": batch_size},
-                show_progress_bar=False,
-            )
+            with _quiet():
+                result = mteb.evaluate(
+                    encoder,
+                    [task],
+                    cache=ResultCache(cache),
+                    encode_kwargs={"batch_size": batch_size},
+                    show_progress_bar=False,
+                )
         except Exception as error:
             raise EvaluationError(
                 f"task {name} failed for {model_id}: {_reason(error, task)}; local data: --data-dir DIR (DIR/{name})"
             ) from error
         scores.append(_score(name, task, result.task_results[0]))
     return scores
+
+
+def _set_prompts(model: SentenceTransformer, prompts: dict[str, str]) -> None:
+    """Give a model the recipe's prompts in place of its folder's (FIELD_NOTES E3).
+
+    A student carries those of the recipe's teacher section, the hub's e5 carries none: each with its own,
+    their scores would not compare. Raises EvaluationError for a name that mteb would ignore.
+    """
+    from mteb.models.abs_encoder import AbsEncoder
+
+    try:
+        AbsEncoder.validate_task_to_prompt_name(prompts)
+    except KeyError as error:
+        raise EvaluationError(f"evaluation.prompts: {' '.join(str(error.args[0]).split())[:200]}") from None
+    default = model.default_prompt_name
+    model.prompts = {**({default: model.prompts[default]} if default else {}), **prompts}
 
 
 def _score(name: str, task: AbsTask, result: Any) -> TaskScore:
@@ -139,9 +162,13 @@ def _subset_languages(task: AbsTask, subset: str) -> list[str]:
 
 
 def _local_dataset(folder: Path) -> dict[str, Any]:
-    """Return load_dataset arguments; the revision is the files' content, which `datasets` does not watch."""
+    """Return load_dataset arguments, with a cache per content: `datasets` does not watch that of local files."""
+    import datasets
+
     content = hash_json([[str(file.relative_to(folder)), hash_file(file)] for file in list_files(folder)])
-    return {"path": str(folder.resolve()), "revision": f"local-{content[:12]}"}
+    revision = f"local-{content[:12]}"
+    cache = Path(datasets.config.HF_DATASETS_CACHE) / revision
+    return {"path": str(folder.resolve()), "revision": revision, "cache_dir": str(cache)}
 
 
 def _local_subsets(folder: Path) -> set[str]:
@@ -156,6 +183,11 @@ def _reason(error: Exception, task: AbsTask) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def _hush() -> None:
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the libraries' warnings from the user, who chose the task: newer versions of it, deprecated calls."""
     for name in ("mteb", "datasets", "sentence_transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -80,7 +80,7 @@ def student_config(
     """Return config.json with the new sizes and every token id that it holds.
 
     `pad_token_id` is the tokenizer's: with another, torch freezes that other row, in e5's case `<s>`
-    (FIELD_NOTES B3).
+    (FIELD_NOTES B3). Raises TeacherError where positions hang on it and it would change (B4).
     """
     ids = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
     kept = {key: config[key] for key in _CONFIG_KEYS if key in config}
@@ -88,6 +88,11 @@ def student_config(
         if role in tokens:
             text = tokens[role]["content"] if isinstance(tokens[role], dict) else tokens[role]
             kept[f"{role}_id"] = ids[text]
+    if config["model_type"] == "xlm-roberta" and config.get("pad_token_id", 1) != kept["pad_token_id"]:
+        raise TeacherError(
+            f"config.json has pad_token_id {config.get('pad_token_id')} and the student's tokenizer {kept['pad_token_id']}; "
+            "xlm-roberta counts positions from it, so every position would move"
+        )
     return {
         "architectures": [_ARCHITECTURES[config["model_type"]]],
         **kept,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babelpress.errors import TeacherError
-from babelpress.files import hash_file, hash_json, inside, read_json, replace_file
+from babelpress.files import hash_file, hash_json, read_json, replace_file
 
 _DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16, "I64": np.int64}
 
@@ -103,8 +103,7 @@ def _weight_files(folder: Path) -> list[Path]:
     if single.is_file():
         return [single]
     if index.is_file():
-        names = sorted(set(read_json(index).get("weight_map", {}).values()))
-        files = [inside(folder, name) for name in names]
+        files = [folder / name for name in _shard_names(index)]
         missing = [file.name for file in files if not file.is_file()]
         if missing or not files:
             raise TeacherError(f"{index} names {', '.join(missing) or 'no files'}, missing in {folder}")
@@ -112,6 +111,21 @@ def _weight_files(folder: Path) -> list[Path]:
     pickles = [path.name for path in sorted([*folder.glob("*.bin"), *folder.glob("*.pt")])]
     hint = f" ({pickles[0]} is a pickle and is never read; convert it to safetensors first)" if pickles else ""
     raise TeacherError(f"{folder} has no model.safetensors{hint}")
+
+
+def _shard_names(index: Path) -> list[str]:
+    """Return the files of an index: bare names, so that none leads out of the folder.
+
+    The files themselves may be links that do: those of a hub snapshot point to its blobs.
+    """
+    value = read_json(index)
+    shards = value.get("weight_map") if isinstance(value, dict) else None
+    if not isinstance(shards, dict):
+        raise TeacherError(f"{index} has no weight_map")
+    for name in shards.values():
+        if not isinstance(name, str) or Path(name).name != name:
+            raise TeacherError(f"{index} names {name!r}, which points outside of its folder; refused")
+    return sorted(set(shards.values()))
 
 
 def _read_header(file: Path) -> dict[str, _Tensor]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from babelpress.corpus.pieces import LANGUAGE as NO_LANGUAGE
 from babelpress.errors import TeacherError
 from babelpress.progress import bar
 
@@ -61,7 +62,7 @@ def count_pieces(
     ids: int,
     total: int | None = None,
 ) -> PieceCounts:
-    """Count pieces over (texts, languages) batches, special tokens left out."""
+    """Count pieces over (texts, languages) batches; special tokens and texts that are no language are left out."""
     pieces: dict[str, NDArray[np.int64]] = {}
     sentences: dict[str, int] = {}
     with bar("vocabulary: counting", total=total, unit="sentences") as advance:
@@ -69,6 +70,8 @@ def count_pieces(
             encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
             found: dict[str, list[int]] = {}
             for language, encoding in zip(languages, encodings, strict=True):
+                if language == NO_LANGUAGE:
+                    continue
                 found.setdefault(language, []).extend(encoding.ids)
                 sentences[language] = sentences.get(language, 0) + 1
             for language, numbers in found.items():

@@ -23,8 +23,8 @@ META = "▁"
 class LanguageCoverage:
     """What a plan does to one language's text.
 
-    `kept` is the share of piece occurrences whose piece stays; `missing` the alphabet's characters
-    that occur in the language's text and that no kept piece spells.
+    `kept` is the share of piece occurrences whose piece stays; `spelled_in_bytes` of those that no
+    sequence of kept pieces spells.
     """
 
     sentences: int
@@ -112,8 +112,12 @@ def plan_vocabulary(
         raise PlanError(
             "this tokenizer already has byte pieces; set vocabulary.byte_fallback to false to keep it as it is"
         )
+    if not counts.pieces:
+        raise PlanError("the corpus has no piece to count; give it at least one sentence in a language")
     wanted, missing = _alphabet_ids(characters or [], known)
     mandatory = sorted(special | wanted | ({known[META]} if META in known else set()))
+    if not new:
+        mandatory = sorted({*mandatory, *_unseen_duties(tokenizer, known, scores)})
     totals = counts.total()
     frequency = balanced_frequency(counts, exponent=language_exponent)
     seen = totals >= min_count
@@ -180,9 +184,21 @@ def _alphabet_ids(characters: list[str], known: dict[str, int]) -> tuple[set[int
     for character in characters:
         if character in known:
             ids.add(known[character])
-        elif META + character not in known:
+        elif META + character in known:
+            ids.add(known[META + character])
+        else:
             missing.append(character)
     return ids, missing
+
+
+def _unseen_duties(tokenizer: dict[str, Any], known: dict[str, int], scores: NDArray[np.float64]) -> set[int]:
+    """Return the pieces that work without being counted, where no byte pieces are added.
+
+    The least probable one holds the unknown score (FIELD_NOTES A3); a teacher's own byte pieces are
+    of use only all together (A4).
+    """
+    own_bytes = BYTE_PIECES if tokenizer["model"].get("byte_fallback") else ()
+    return {int(np.argmin(scores)), *(known[piece] for piece in own_bytes if piece in known)}
 
 
 def _room(size: int | None, new: tuple[str, ...], mandatory: list[int], pieces: int) -> int:
@@ -246,8 +262,10 @@ def coverage(counts: PieceCounts, *, pieces: list[str], kept: list[int]) -> dict
     """Measure on the counts what stays of each language."""
     stays = np.zeros(len(pieces), dtype=bool)
     stays[kept] = True
-    spelled = {character for number in kept for character in pieces[number]}
-    in_bytes = np.array([any(character not in spelled for character in piece) for piece in pieces])
+    known = {pieces[number] for number in kept}
+    in_bytes = np.zeros(len(pieces), dtype=bool)
+    for number in np.flatnonzero(counts.total()[: len(pieces)] * ~stays).tolist():
+        in_bytes[number] = not _spells(known, pieces[number])
     result = {}
     for code, every in counts.pieces.items():
         numbers = every[: len(pieces)]
@@ -257,6 +275,15 @@ def coverage(counts: PieceCounts, *, pieces: list[str], kept: list[int]) -> dict
             sentences=sentences,
             tokens_per_sentence=round(total / max(1, sentences), 4),
             kept=round(float(numbers[stays].sum()) / max(1, total), 6),
-            spelled_in_bytes=round(float(numbers[in_bytes & ~stays].sum()) / max(1, total), 6),
+            spelled_in_bytes=round(float(numbers[in_bytes].sum()) / max(1, total), 6),
         )
     return result
+
+
+def _spells(known: set[str], piece: str) -> bool:
+    """Tell whether some sequence of known pieces spells a piece."""
+    reached = {0}
+    for end in range(1, len(piece) + 1):
+        if any(piece[start:end] in known for start in reached):
+            reached.add(end)
+    return len(piece) in reached

@@ -31,7 +31,10 @@ def rewrite_tokenizer(tokenizer: dict[str, Any], plan: VocabularyPlan) -> dict[s
     """
     vocabulary = unigram_vocabulary(tokenizer)
     lowest = min(score for _, score in vocabulary)
-    result = copy.deepcopy(tokenizer)
+    model = {
+        key: value for key, value in tokenizer["model"].items() if key != "vocab"
+    }  # 250,000 pieces are slow to copy
+    result = copy.deepcopy({**tokenizer, "model": model})
     result["truncation"] = None
     result["padding"] = None
     pieces = [[vocabulary[old][0], vocabulary[old][1]] for old in plan.kept]

@@ -1,0 +1,5 @@
+"""`python -m babelpress`."""
+
+from babelpress.cli import main
+
+main()

@@ -1,0 +1,72 @@
+"""Sizes are known before a student exists, and hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from babelpress.recipe import Pooler
+from babelpress.student.sizing import Size, estimate_size, layer_parameters
+from babelpress.teacher import read_teacher
+from tests.student import load, press
+from tests.tiny import make_teacher, words
+
+
+def counted(path: Path) -> tuple[int, int]:
+    """Values of all tensors, and without the pooler's."""
+    with safe_open(str(path), framework="numpy") as file:
+        sizes = {name: file.get_tensor(name).size for name in file.keys()}  # noqa: SIM118 (not a dict)
+    return sum(sizes.values()), sum(size for name, size in sizes.items() if not name.startswith("pooler."))
+
+
+def test_one_layer_by_hand():
+    # hidden 2, feed-forward 3: 4 x (2x2 + 2) = 24; 2x3 + 3 = 9; 3x2 + 2 = 8; two LayerNorms of 2 + 2 = 8
+    assert layer_parameters(hidden=2, feed_forward=3) == 24 + 9 + 8 + 8
+
+
+@pytest.mark.parametrize("kept", [(0,), (0, 2), (0, 1, 2)])
+@pytest.mark.parametrize("pooler", list(Pooler))
+@pytest.mark.parametrize("model_type", ["bert", "xlm-roberta"])
+def test_estimated_sizes_are_the_tensors_counted(tmp_path, kept, pooler, model_type):
+    teacher = make_teacher(
+        tmp_path / "teacher", model_type=model_type, pad_in_config=1, hidden=8, feed_forward=20, positions=40,
+        pieces=list(words(1500)),
+    )  # fmt: skip
+    plan = press(teacher, tmp_path / "student", layers=kept, size=900, pooler=pooler)
+    size = estimate_size(
+        read_teacher(str(teacher)), layers=len(kept), rows=plan.rows, pooler=pooler is Pooler.KEEP
+    )
+    assert (size.parameters, size.parameters_without_pooler) == counted(tmp_path / "student" / "model.safetensors")
+
+
+@pytest.mark.parametrize("pooler", list(Pooler))
+def test_the_loaded_model_has_as_many_parameters(tmp_path, tiny_teacher, pooler):
+    press(tiny_teacher, tmp_path / "student", layers=(0, 2), size=800, pooler=pooler)
+    size = estimate_size(read_teacher(str(tiny_teacher)), layers=2, rows=800, pooler=pooler is Pooler.KEEP)
+    assert sum(parameter.numel() for parameter in load(tmp_path / "student").parameters()) == size.parameters
+
+
+def test_a_teacher_without_pooler_gives_a_student_without_one(tmp_path):
+    facts = read_teacher(str(make_teacher(tmp_path / "teacher", pooler=False)))
+    size = estimate_size(facts, layers=1, rows=300, pooler=True)
+    assert size.parameters == size.parameters_without_pooler
+
+
+def test_the_reference_student_has_its_cards_13_2_million(tiny_teacher):
+    facts = replace(
+        read_teacher(str(tiny_teacher)), layers=12, hidden=384, feed_forward=1536, rows=250_037,
+        parameters=117_653_760, parameters_without_pooler=117_505_920,
+    )  # fmt: skip
+    size = estimate_size(facts, layers=4, rows=15_424, pooler=True)
+    assert (size.parameters, size.parameters_without_pooler) == (13_366_656, 13_218_816)
+    assert round(size.mib, 1) == 51.0
+    assert round(Size(13_218_816, 13_218_816).mib, 1) == 50.4
+
+
+def test_the_file_is_the_bytes_and_a_small_header(tmp_path, tiny_teacher):
+    press(tiny_teacher, tmp_path / "student", layers=(0, 1, 2), size=800)
+    size = estimate_size(read_teacher(str(tiny_teacher)), layers=3, rows=800, pooler=True)
+    assert 0 < (tmp_path / "student" / "model.safetensors").stat().st_size - size.weight_bytes < 16_384
