@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,21 +99,28 @@ def make_small_teacher(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Path]:
-    """A folder that the processes of pytest-xdist share, one of them in it at a time."""
+def shelf(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that the processes of pytest-xdist share, so that a run is made once."""
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "me5s_v3"
     folder.mkdir(exist_ok=True)
-    with FileLock(folder / ".lock"):
-        yield folder
+    return folder
 
 
-def run_recipe(shelf: Path, name: str, tasks: tuple[str, ...]) -> Done:
+def run_once(shelf: Path, name: str, tasks: tuple[str, ...]) -> Done:
+    """Run the recipe, or return what another process of pytest-xdist found."""
+    with FileLock(shelf / f"{name}.lock"):
+        kept = shelf / f"{name}.json"
+        if not kept.is_file():
+            done = run_recipe(shelf / name, tasks)
+            kept.write_text(json.dumps({**vars(done), "folder": None}))
+        done = Done(**{**json.loads(kept.read_text()), "folder": shelf / name / "run"})
+    assert done.code == 0, done.err[-4000:]
+    return done
+
+
+def run_recipe(shelf: Path, tasks: tuple[str, ...]) -> Done:
     """Run the recipe as shipped; an empty `tasks` means all of them."""
-    shelf = shelf / name
-    kept = shelf / "done.json"
-    if kept.is_file():
-        return Done(**{**json.loads(kept.read_text()), "folder": shelf / "run"})
     root = shelf / "root"
     write_model(root, TEACHER, make_small_teacher(shelf / "teacher"))
     write_tasks(root, 32, tasks or Recipe.load("me5s_v3").evaluation.tasks)
@@ -126,24 +132,19 @@ def run_recipe(shelf: Path, name: str, tasks: tuple[str, ...]) -> Done:
             "run", "me5s_v3", "--json", *chosen, folder=shelf / "run", environment=environment, timeout=1200
         )
         done.asked.extend(hub.requests)
-    kept.write_text(json.dumps({**vars(done), "folder": None}))
     return done
 
 
 @pytest.fixture(scope="module")
 def few(shelf: Path) -> Done:
     """The run with one task of every kind."""
-    done = run_recipe(shelf, "few", FEW)
-    assert done.code == 0, done.err[-4000:]
-    return done
+    return run_once(shelf, "few", FEW)
 
 
 @pytest.fixture(scope="module")
 def full(shelf: Path) -> Done:
     """The run with all 26 tasks."""
-    done = run_recipe(shelf, "full", ())
-    assert done.code == 0, done.err[-4000:]
-    return done
+    return run_once(shelf, "full", ())
 
 
 def check_scores(done: Done, tasks: tuple[str, ...]) -> None:
@@ -229,7 +230,7 @@ def test_the_pictures_are_there_and_show_the_hubs_parallel_sentences(few):
         assert min(picture.size) > 800
     assert (few.folder / "report" / "umap.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
     points = np.load(few.folder / "report" / "umap.npz")
-    assert {name: points[name].shape for name in points} == {name: (16 * 50, 2) for name in MODELS}
+    assert {name: points[name].shape for name in points} == dict.fromkeys(MODELS, (16 * 50, 2))
 
 
 def test_the_corpus_report_names_every_source_of_the_recipe(few):

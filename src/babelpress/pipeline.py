@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -27,6 +27,9 @@ from babelpress.stages import Stage, run_stage
 from babelpress.student.layers import LayerPlan, plan_layers
 from babelpress.teacher import Teacher, read_teacher
 from babelpress.vocabulary.plan import VocabularyPlan
+
+if TYPE_CHECKING:
+    from babelpress.distillation.train import TrainingReport
 
 logger = logging.getLogger(__name__)
 
@@ -221,10 +224,21 @@ def _distillation_settings(run: Run) -> Any:
 
 
 def _distill(run: Run, folder: Path) -> dict[str, Any]:
+    from babelpress.files import remove_tree
+
+    path = folder / "report.json"
+    if not path.is_file():  # else a run was killed behind the training, its checkpoints perhaps gone already
+        write_json(path, asdict(_train(run, folder)))
+    for rest in (folder / "tokens", *folder.glob("checkpoint*")):
+        remove_tree(rest)
+    report = read_json(path)
+    return {key: report[key] for key in ("epochs", "steps", "best_epoch", "best_loss")}
+
+
+def _train(run: Run, folder: Path) -> TrainingReport:
     from babelpress.distillation.targets import open_targets
     from babelpress.distillation.tokens import build_token_store
     from babelpress.distillation.train import TrainingText, train_student
-    from babelpress.files import remove_tree
 
     settings = run.recipe.distillation
     store = folder / "tokens"
@@ -237,21 +251,10 @@ def _distill(run: Run, folder: Path) -> dict[str, Any]:
             max_length=run.teacher.max_length,
         )  # fmt: skip
         texts[split] = TrainingText(tokens, targets)
-    report = train_student(
+    return train_student(
         run.path("pressed"), folder, train=texts[Split.TRAIN], validation=texts[Split.VALIDATION], settings=settings,
         seed=run.recipe.seed,
     )  # fmt: skip
-    texts.clear()
-    remove_tree(store)
-    for checkpoint in folder.glob("checkpoint*"):
-        remove_tree(checkpoint)
-    write_json(folder / "report.json", asdict(report))
-    return {
-        "epochs": report.epochs,
-        "steps": report.steps,
-        "best_epoch": report.best_epoch,
-        "best_loss": report.best_loss,
-    }
 
 
 def _student_settings(run: Run) -> Any:

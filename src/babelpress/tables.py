@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -14,8 +15,11 @@ from babelpress.evaluation.results import ModelResult, Results
 
 def results_table(results: Results) -> Table:
     """Return the final table: a row per figure, a column per model."""
-    table = Table(title=f"{results.recipe}: what was kept", title_justify="left", title_style="bold", pad_edge=False)
-    table.add_column("")
+    table = Table(
+        title=f"{results.recipe}: what was kept", title_justify="left", title_style="bold", pad_edge=False,
+        show_edge=False,
+    )  # fmt: skip
+    table.add_column("", overflow="fold")
     for name in results.models:
         table.add_column(name, justify="right", style="bold" if name == "distilled" else None)
     models = list(results.models.values())
@@ -43,8 +47,10 @@ def results_table(results: Results) -> Table:
 def results_view(results: Results, folder: Path) -> RenderableType:
     """Return the final table, what it was measured on, and where everything is."""
     places = Table.grid(padding=(0, 2))
+    places.add_column()
+    places.add_column(overflow="fold")
     for label, key in (("student", "student"), ("picture", "picture"), ("card", "card")):
-        places.add_row(label, str(folder / results.paths[key]))
+        places.add_row(label, escape(str(folder / results.paths[key])))
     note = Text(
         f"{results.held_out_sentences:,} held-out sentences; {results.machine['threads']} threads of "
         f"{results.machine['processor']}; similarity correlation is to the teacher itself and not averaged",
@@ -56,7 +62,7 @@ def results_view(results: Results, folder: Path) -> RenderableType:
 def plan_view(plan: Plan, *, gflops: float) -> RenderableType:
     """Return a plan: sizes, what each language keeps, the cost at a measured speed of this machine."""
     teacher = plan.teacher
-    sizes = Table(title=f"{teacher.name}: the plan", title_justify="left", title_style="bold", pad_edge=False)
+    sizes = Table(title=f"{escape(teacher.name)}: the plan", title_justify="left", title_style="bold", pad_edge=False)
     for name in ("", "teacher", "student"):
         sizes.add_column(name, justify="right" if name else "left")
     sizes.add_row("layers", str(teacher.layers), f"{len(plan.layers)}  ({', '.join(map(str, plan.layers))})")

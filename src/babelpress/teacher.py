@@ -129,7 +129,9 @@ def read_teacher(
     those of the folder. Raises TeacherError for anything missing, unsafe or not supported yet.
     """
     folder = locate_teacher(model, revision=revision)
-    name = name or (EMBEDDED_ID if model == EMBEDDED else model if not Path(model).expanduser().exists() else folder.resolve().name)
+    name = name or (
+        EMBEDDED_ID if model == EMBEDDED else model if not Path(model).expanduser().exists() else folder.resolve().name
+    )
     config = _read_object(folder, "config.json")
     _check_architecture(config, name=name, trust_remote_code=trust_remote_code)
     modules = _read_modules(folder, name=name)
@@ -146,6 +148,7 @@ def read_teacher(
     sizes = {key: checkpoint.size(key) for key in checkpoint.names() if _counts(key, prefix)}
     pooler = sum(size for key, size in sizes.items() if key.startswith(f"{prefix}pooler."))
     own_prompts, default_prompt = _read_prompts(folder, name)
+    prompts = own_prompts if prompts is None else dict(prompts)
     return Teacher(
         name=name,
         folder=folder,
@@ -162,8 +165,8 @@ def read_teacher(
         modules=modules,
         pooling=_pooling(folder, modules),
         normalised=any(module.kind == "Normalize" for module in modules),
-        prompts=own_prompts if prompts is None else dict(prompts),
-        default_prompt=default_prompt,
+        prompts=prompts,
+        default_prompt=default_prompt if default_prompt in prompts else None,
         tokenizer_kind=str(tokenizer.get("model", {}).get("type")),
         licence=_read_licence(folder),
         parameters=sum(sizes.values()),
@@ -317,8 +320,7 @@ def _read_prompts(folder: Path, name: str) -> tuple[dict[str, str], str | None]:
     prompts = {key: text for key, text in (values.get("prompts") or {}).items() if text}
     if not prompts:
         prompts = next((dict(known) for pattern, known in _KNOWN_PROMPTS.items() if pattern.search(name)), {})
-    default = values.get("default_prompt_name")
-    return prompts, default if default in prompts else None
+    return prompts, values.get("default_prompt_name")
 
 
 def _read_licence(folder: Path) -> str | None:
@@ -342,10 +344,8 @@ def _snapshot_revision(folder: Path) -> str | None:
 
 
 def _fingerprint(folder: Path, checkpoint: Checkpoint, modules: tuple[Module, ...]) -> str:
-    """Hash what decides the teacher's embeddings: its weights and every config that is read."""
-    configs = {
-        str(path.relative_to(folder)): hash_file(path)
-        for path in sorted([*folder.glob("*.json"), *folder.glob("[0-9]_*/config.json")])
-        if not path.name.endswith(".index.json")
-    }
+    """Hash what decides the teacher's embeddings: its weights, every config that is read, further modules."""
+    files = {path for path in folder.glob("*.json") if not path.name.endswith(".index.json")}
+    files |= {folder / module.path / name for module in modules[1:] for name in ("config.json", "model.safetensors")}
+    configs = {str(path.relative_to(folder)): hash_file(path) for path in sorted(files) if path.is_file()}
     return hash_json({"weights": checkpoint.content_hash(), "configs": configs})

@@ -160,7 +160,7 @@ def test_translations_in_one_row_never_straddle_splits(tmp_path: Path):
     assert {place[en] for en, _ in pairs} == set(Split)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(groups=st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=20))
 def test_no_group_is_ever_torn_apart(tmp_path_factory: pytest.TempPathFactory, groups: list[str]):
     folder = tmp_path_factory.mktemp("corpus")
@@ -236,7 +236,7 @@ def test_languages_and_sources_are_counted_as_written(tmp_path: Path):
     assert report.sources == {"fixed": 2, "mine": 2, "other": 1}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=()), max_size=8), max_size=30))
 def test_no_text_is_lost_uncounted_or_written_dirty(tmp_path_factory: pytest.TempPathFactory, found: list[str]):
     folder = tmp_path_factory.mktemp("corpus")

@@ -210,6 +210,9 @@ def test_the_shared_evaluation_data_are_scored(shared, students, tmp_path):
     """The real texts, the whole way; the model is random, so only the shape of its scores is known."""
     names = ("STSBenchmark", MULTILINGUAL)
     found = score(students[0], tmp_path, names=names, data_dir=shared / "eval" / "data", languages=("de", "zh"))
-    assert [(one.task, sorted(one.subsets)) for one in found] == [("STSBenchmark", ["default"]), (MULTILINGUAL, ["de", "zh"])]
+    assert [(one.task, sorted(one.subsets)) for one in found] == [
+        ("STSBenchmark", ["default"]),
+        (MULTILINGUAL, ["de", "zh"]),
+    ]
     assert all(-100 <= value <= 100 for one in found for value in [one.score, *one.subsets.values()])
     assert {row.kind for row in found} == {"STS"}

@@ -32,9 +32,7 @@ def press(
     facts = read_teacher(str(teacher), **options)
     plan = plan_for(facts, size=size)
     target.mkdir(parents=True)
-    press_student(
-        facts, target, layers=LayerPlan(layers, facts.layers, "test"), vocabulary=plan, pooler=pooler, seed=0
-    )
+    press_student(facts, target, layers=LayerPlan(layers, facts.layers, "test"), vocabulary=plan, pooler=pooler, seed=0)
     return plan
 
 

@@ -36,9 +36,7 @@ def test_estimated_sizes_are_the_tensors_counted(tmp_path, kept, pooler, model_t
         pieces=list(words(1500)),
     )  # fmt: skip
     plan = press(teacher, tmp_path / "student", layers=kept, size=900, pooler=pooler)
-    size = estimate_size(
-        read_teacher(str(teacher)), layers=len(kept), rows=plan.rows, pooler=pooler is Pooler.KEEP
-    )
+    size = estimate_size(read_teacher(str(teacher)), layers=len(kept), rows=plan.rows, pooler=pooler is Pooler.KEEP)
     assert (size.parameters, size.parameters_without_pooler) == counted(tmp_path / "student" / "model.safetensors")
 
 

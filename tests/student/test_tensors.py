@@ -111,7 +111,9 @@ def test_a_missing_shard_is_named(tmp_path):
         open_checkpoint(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["../outside.safetensors", "/etc/outside.safetensors", "sub/../../outside.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["../outside.safetensors", "/etc/outside.safetensors", "sub/../../outside.safetensors"]
+)
 def test_an_index_cannot_lead_out_of_the_folder(tmp_path, name):
     save_numpy({"a": np.ones(1, np.float32)}, str(tmp_path / "outside.safetensors"))
     write_shards(tmp_path / "model", {"a": name})
@@ -119,7 +121,9 @@ def test_an_index_cannot_lead_out_of_the_folder(tmp_path, name):
         open_checkpoint(tmp_path / "model")
 
 
-@pytest.mark.parametrize("index", ["[]", "{}", '{"weight_map": []}', '{"weight_map": {}}', '{"weight_map": {"a": 1}}', "{"])
+@pytest.mark.parametrize(
+    "index", ["[]", "{}", '{"weight_map": []}', '{"weight_map": {}}', '{"weight_map": {"a": 1}}', "{"]
+)
 def test_an_index_that_is_none_is_refused_in_one_line(tmp_path, index):
     (tmp_path / "model.safetensors.index.json").write_text(index, encoding="utf-8")
     with pytest.raises(BabelpressError):
@@ -191,7 +195,9 @@ def test_an_empty_folder_is_named(tmp_path):
 
 def test_views_of_one_tensor_are_written_as_tensors_of_their_own_b7(tmp_path):
     big = np.arange(24, dtype=np.float32).reshape(4, 6)
-    save_tensors(tmp_path / "model.safetensors", {"left": big[:, :3], "right": big[:, 3:], "turned": big.T, "same": big})
+    save_tensors(
+        tmp_path / "model.safetensors", {"left": big[:, :3], "right": big[:, 3:], "turned": big.T, "same": big}
+    )
     found = load_file(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(found["left"], big[:, :3])
     np.testing.assert_array_equal(found["turned"], big.T)

@@ -5,6 +5,7 @@ A local copy is the repository's own folder: DATA/org/name, or DATA/name for mte
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def stream_rows(source: HubSource, subset: str | None, *, data_dir: Path | None)
     """Stream the rows of one subset. Raises SourceError that names the data set and the remedy."""
     from datasets import load_dataset
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # ten lines of retries before our one
     local = local_copy(source.dataset, data_dir)
     try:
         rows = load_dataset(**_place(source, subset, local), split=source.split, streaming=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,13 @@ def cut_texts(tokenizer: Tokenizer, texts: list[str]) -> list[Cut]:
     for text, encoding in zip(texts, tokenizer.encode_batch(texts), strict=True):
         end = len(text)
         if encoding.overflowing:
-            covered = [
-                stop
-                for (_, stop), special in zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
-                if not special
-            ]
-            end = max(covered, default=0)
+            # A lone ▁ claims the character behind it, which the next token holds: that one is not covered.
+            end = min(max(_spans(encoding))[1], min(_spans(encoding.overflowing[0]))[0])
         cuts.append(Cut(encoding.ids, end))
     return cuts
+
+
+def _spans(encoding: Encoding) -> list[tuple[int, int]]:
+    """Return the characters of every token that is not a special one; one empty span when there is none."""
+    pairs = zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
+    return [span for span, special in pairs if not special] or [(0, 0)]

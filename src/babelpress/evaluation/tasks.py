@@ -186,7 +186,7 @@ def _reason(error: Exception, task: AbsTask) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the libraries' warnings from the user, who chose the task: newer versions of it, deprecated calls."""
-    for name in ("mteb", "datasets", "sentence_transformers"):
+    for name in ("mteb", "datasets", "huggingface_hub", "sentence_transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

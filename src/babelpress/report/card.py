@@ -11,7 +11,7 @@ from langcodes import Language
 from babelpress.evaluation.results import ModelResult, Results, Score
 from babelpress.recipe import Recipe
 from babelpress.student.layers import LayerPlan
-from babelpress.teacher import Teacher
+from babelpress.teacher import EMBEDDED_ID, Teacher
 from babelpress.vocabulary.plan import VocabularyPlan
 
 PICTURE = "umap.png"
@@ -42,7 +42,7 @@ def render_card(
         notes=recipe.card.notes,
         recipe=recipe,
         teacher=teacher,
-        teacher_link=f"https://huggingface.co/{teacher.name}",
+        teacher_link=_teacher_link(teacher),
         teacher_result=original,
         teacher_fp32_bytes=4 * original.parameters,
         pressed=results.models["pressed"],
@@ -126,6 +126,12 @@ def _best(score: Score) -> str:
 
 def _share(own: float, theirs: float) -> str:
     return f"{100 * own / theirs:.1f} %" if theirs else ""
+
+
+def _teacher_link(teacher: Teacher) -> str:
+    """Return the teacher's name, as a link where it is a hub id (a folder's own name is none)."""
+    published = "/" in teacher.name and teacher.name != EMBEDDED_ID
+    return f"[{teacher.name}](https://huggingface.co/{teacher.name})" if published else teacher.name
 
 
 def _licence_text(teacher: Teacher) -> str:

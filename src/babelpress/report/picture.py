@@ -104,7 +104,7 @@ def draw_points(points: dict[str, NDArray[np.float32]], *, languages: list[str],
         "svg.fonttype": "path",
         "axes.edgecolor": "#d5d8e0",
     }
-    with mpl.rc_context(style):
+    with plt.style.context(["default", style]):  # whatever the user's matplotlibrc says
         figure, axes = plt.subplots(
             2, len(points), figsize=(4.6 * len(points), 9.6), squeeze=False, layout="constrained"
         )
@@ -166,10 +166,19 @@ def _hub_texts(source: ParallelSource, sentences: int, *, data_dir: Path | None)
             columns=(source.text_column,),
         )
         rows = stream_rows(hub, subset, data_dir=data_dir)
-        by_language[language] = {str(row[source.id_column]): str(row[source.text_column]) for row in rows}
+        by_language[language] = dict(_id_and_text(row, source) for row in rows)
     first = next(iter(by_language.values()))
     shared = [key for key in first if all(key in rows for rows in by_language.values())][:sentences]
     return {language: [rows[key] for key in shared] for language, rows in by_language.items()}
+
+
+def _id_and_text(row: dict[str, Any], source: ParallelSource) -> tuple[str, str]:
+    for column in (source.id_column, source.text_column):
+        if column not in row:
+            raise EvaluationError(
+                f"{source.dataset} has no column {column!r} for the picture; it has: {', '.join(row)}"
+            )
+    return str(row[source.id_column]), str(row[source.text_column])
 
 
 def _save_points(path: Path, points: dict[str, NDArray[np.float32]]) -> None:

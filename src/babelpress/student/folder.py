@@ -90,8 +90,8 @@ def student_config(
             kept[f"{role}_id"] = ids[text]
     if config["model_type"] == "xlm-roberta" and config.get("pad_token_id", 1) != kept["pad_token_id"]:
         raise TeacherError(
-            f"config.json has pad_token_id {config.get('pad_token_id')} and the student's tokenizer {kept['pad_token_id']}; "
-            "xlm-roberta counts positions from it, so every position would move"
+            f"config.json has pad_token_id {config.get('pad_token_id')}, the student's tokenizer "
+            f"{kept['pad_token_id']}; xlm-roberta counts positions from it, so every position would move"
         )
     return {
         "architectures": [_ARCHITECTURES[config["model_type"]]],

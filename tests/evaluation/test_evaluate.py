@@ -1,0 +1,133 @@
+"""Three models in one run: the same texts, figures from the files, the teacher as the measure."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from babelpress.corpus.bundled import held_out_meanings
+from babelpress.encoders import load_encoder
+from babelpress.evaluation.evaluate import (
+    BITEXT,
+    SIMILARITY,
+    Candidate,
+    average,
+    bundled_texts,
+    evaluate_models,
+    model_facts,
+)
+from babelpress.evaluation.results import ModelResult, Score
+from babelpress.recipe import EvaluationSection
+from tests.evaluation.local import write_stsbenchmark
+from tests.tiny import make_teacher
+
+HELD_OUT = ["The dog runs", "A cat sleeps on the table", "Heute regnet es", "Hello, how are you?"]
+
+
+@pytest.fixture(scope="module")
+def measured(tiny_teacher, tmp_path_factory) -> tuple[dict[str, ModelResult], dict[str, Path]]:
+    import datasets
+
+    root = tmp_path_factory.mktemp("measured")
+    write_stsbenchmark(root / "data")
+    folders = {"teacher": tiny_teacher, "distilled": make_teacher(root / "other", layers=1, seed=5)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", str(root / "datasets-cache"))
+        found = evaluate_models(
+            {name: Candidate(folder, f"babelpress/{name}") for name, folder in folders.items()},
+            settings=EvaluationSection(tasks=("STSBenchmark",), speed_sentences=2), held_out=HELD_OUT,
+            languages=("ko", "en", "eu"), data_dir=root / "data", cache=root / "mteb",
+        )  # fmt: skip
+    return found, folders
+
+
+def test_the_teacher_is_measured_as_its_own_equal(measured):
+    teacher = measured[0]["teacher"]
+    assert teacher.fidelity_mean == pytest.approx(1.0)
+    assert teacher.fidelity_p5 == pytest.approx(1.0)
+    assert teacher.retention == 1.0
+    assert teacher.scores[SIMILARITY].score == pytest.approx(100.0)
+
+
+def test_another_model_is_not(measured):
+    assert measured[0]["distilled"].fidelity_mean < 0.99
+    assert measured[0]["distilled"].scores[SIMILARITY].score < 99
+
+
+def test_fidelity_is_over_the_held_out_texts(measured):
+    found, folders = measured
+    own, theirs = (load_encoder(folders[name]).encode(HELD_OUT) for name in ("distilled", "teacher"))
+    assert found["distilled"].fidelity_mean == pytest.approx((own * theirs).sum(axis=1).mean(), abs=1e-5)
+
+
+def test_all_models_have_the_same_scores_in_the_same_order(measured):
+    assert [list(model.scores) for model in measured[0].values()] == [[SIMILARITY, BITEXT, "STSBenchmark"]] * 2
+
+
+def test_retention_is_the_share_of_the_teachers_average(measured):
+    found = measured[0]
+    assert found["distilled"].retention == pytest.approx(found["distilled"].average / found["teacher"].average)
+
+
+def test_every_figure_is_finite(measured):
+    for model in measured[0].values():
+        figures = [value for value in vars(model).values() if isinstance(value, int | float)]
+        assert all(math.isfinite(value) for value in figures)
+
+
+def test_tokens_are_counted_without_the_two_marks_at_the_ends(measured):
+    found, folders = measured
+    tokenizer = load_encoder(folders["teacher"]).tokenizer
+    truth = np.mean([len(tokenizer.tokenize(text)) for text in HELD_OUT])
+    assert found["teacher"].tokens_per_sentence == pytest.approx(truth)
+
+
+def test_facts_are_those_of_the_files(tiny_teacher):
+    from safetensors.numpy import load_file
+
+    facts = model_facts(tiny_teacher)
+    weights = load_file(tiny_teacher / "model.safetensors")
+    pooler = sum(tensor.size for name, tensor in weights.items() if name.startswith("pooler."))
+    assert facts["parameters"] == sum(tensor.size for tensor in weights.values())
+    assert facts["parameters_without_pooler"] == facts["parameters"] - pooler
+    assert pooler == 16 * 16 + 16
+    assert facts["weight_bytes"] == (tiny_teacher / "model.safetensors").stat().st_size
+    assert facts["folder_bytes"] == sum(path.stat().st_size for path in tiny_teacher.rglob("*") if path.is_file())
+    assert (facts["layers"], facts["dimensions"]) == (3, 16)
+    assert facts["tokens"] == len(weights["embeddings.word_embeddings.weight"])
+
+
+def test_the_average_counts_every_score_but_the_correlation_with_the_teacher():
+    scores = {
+        SIMILARITY: Score(kind="Similarity", score=100),
+        BITEXT: Score(kind="Bitext", score=50),
+        "STS12": Score(kind="STS", score=70),
+    }
+    assert average(scores) == 60
+
+
+def test_the_average_of_nothing_is_0():
+    assert average({SIMILARITY: Score(kind="Similarity", score=100)}) == 0.0
+
+
+def test_bundled_texts_are_parallel_and_held_out():
+    texts = bundled_texts(("ko", "en"), sentences=7)
+    assert texts["en"] == [meaning.texts["en"] for meaning in held_out_meanings()[:7]]
+    assert len(texts["ko"]) == 7
+
+
+def test_a_language_without_bundled_texts_is_left_out():
+    assert list(bundled_texts(("en", "eu"))) == ["en"]
+
+
+def test_a_run_without_bundled_texts_and_tasks_still_gives_fidelity(tiny_teacher, tmp_path):
+    found = evaluate_models(
+        {"teacher": Candidate(tiny_teacher, "babelpress/t")}, settings=EvaluationSection(bundled=False),
+        held_out=HELD_OUT, languages=("en",), data_dir=None, cache=tmp_path / "mteb",
+    )  # fmt: skip
+    assert found["teacher"].scores == {}
+    assert (found["teacher"].average, found["teacher"].retention) == (0.0, 0.0)
+    assert found["teacher"].fidelity_mean == pytest.approx(1.0)

@@ -1,0 +1,94 @@
+"""Made-up figures, each of them unlike all others, so that a number on a page tells where it is from."""
+
+from __future__ import annotations
+
+from babelpress.evaluation.evaluate import BITEXT, SIMILARITY, average
+from babelpress.evaluation.results import ModelResult, Results, Score
+from babelpress.recipe import Recipe
+from babelpress.student.layers import LayerPlan
+from babelpress.vocabulary.plan import LanguageCoverage, VocabularyPlan
+
+RECIPE = """
+name: try
+languages: [ko, en, pt]
+teacher: {model: intfloat/multilingual-e5-small}
+corpus: {sources: [{kind: files, paths: [/home/somebody/secret/chat.txt]}]}
+layers: {method: uniform, count: 2}
+vocabulary: {size: 1000}
+distillation: {batch_size: 77, learning_rate: 3.25e-5, weight_decay: 0.017, clip_norm: 1.9, max_length: 48}
+"""
+MODELS = ("teacher", "pressed", "distilled")
+SUBSETS = ("ar-ar", "en-de", "en-en", "es-en", "ko-ko", "nl-en")
+TASKS = ("Banking77Classification", "STS17", "STSBenchmark")
+
+
+def make_recipe(*overrides: str) -> Recipe:
+    return Recipe.parse(RECIPE, overrides=overrides)
+
+
+def make_model(number: int, *, tasks: bool = True) -> ModelResult:
+    """A model whose every figure ends in its number."""
+    scores = {
+        SIMILARITY: Score(kind="Similarity", score=90.10 + number),
+        BITEXT: Score(kind="Bitext", score=80.20 + number),
+    }
+    if tasks:
+        scores |= {
+            "Banking77Classification": _single("Classification", 70.30 + number),
+            "STS17": Score(
+                kind="STS",
+                score=33.0 + number,
+                subsets={code: 30.5 + number + place for place, code in enumerate(SUBSETS)},
+            ),
+            "STSBenchmark": _single("STS", 50.40 + number),
+        }
+    return ModelResult(
+        layers=12 - 5 * (number - 1), dimensions=384, tokens=250_037 if number == 1 else 15_424,
+        parameters=117_653_760 + number, parameters_without_pooler=117_505_920 + number,
+        weight_bytes=2**20 * (449 + number), folder_bytes=2**20 * (470 + number),
+        fidelity_mean=1.0 - 0.0713 * (number - 1), fidelity_p5=1.0 - 0.1831 * (number - 1),
+        tokens_per_sentence=11.1 + number, sentences_per_second=1_230.0 + number,
+        scores=scores, average=average(scores), retention=1.0 - 0.0917 * (number - 1),
+    )  # fmt: skip
+
+
+def _single(kind: str, score: float) -> Score:
+    return Score(kind=kind, score=score, subsets={"default": score})
+
+
+def make_results(*, tasks: bool = True) -> Results:
+    return Results(
+        recipe="try",
+        teacher_id="intfloat/multilingual-e5-small",
+        languages=("ko", "en", "pt"),
+        models={name: make_model(number, tasks=tasks) for number, name in enumerate(MODELS, 1)},
+        corpus={
+            "splits": {"train": 364_617, "validation": 711, "test": 723},
+            "languages": {"ko": 100_001, "en": 264_616},
+            "sources": {"chat.txt": 300_003, "mteb/banking77": 64_614},
+            "dropped": {"duplicate": 5_551, "too short": 333},
+        },
+        distillation={"epochs": 13, "steps": 9_999, "best_epoch": 10, "best_loss": 0.009312, "history": []},
+        held_out_sentences=723,
+        machine={
+            "processor": "Loom 9000", "threads": 6, "cores": 8, "memory_gib": 15.6, "accelerator": None,
+            "system": "Linux x86_64",
+        },
+        versions={
+            "babelpress": "0.1.0", "sentence-transformers": "6.2.0", "transformers": "5.23.0", "torch": "2.15.0",
+            "mteb": "2.26.24",
+        },
+        paths={"student": "student", "pressed": "pressed", "picture": "report/umap.png", "card": "student/README.md"},
+    )  # fmt: skip
+
+
+def make_layers() -> LayerPlan:
+    return LayerPlan((0, 11), 12, "evenly spaced")
+
+
+def make_vocabulary(*, byte_pieces: bool = True) -> VocabularyPlan:
+    return VocabularyPlan(
+        kept=tuple(range(744)), new_pieces=tuple(f"<0x{value:02X}>" for value in range(256)) if byte_pieces else (),
+        languages={"ko": LanguageCoverage(9, 7.5, 0.9876, 0.0123), "en": LanguageCoverage(9, 7.5, 0.9543, 0.0045)},
+        unseen=3, alphabet_kept=90, alphabet_missing=(),
+    )  # fmt: skip

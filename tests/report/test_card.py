@@ -1,0 +1,213 @@
+"""The model card: figures of this run alone, metadata that the hub can read, nothing private."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+
+from babelpress.evaluation.results import Results
+from babelpress.report.card import render_card
+from babelpress.teacher import Teacher, read_teacher
+from tests.report.figures import TASKS, make_layers, make_recipe, make_results, make_vocabulary
+from tests.tiny import make_teacher
+
+NAME = "intfloat/multilingual-e5-small"
+
+
+@pytest.fixture(scope="module")
+def teacher(tiny_teacher: Path) -> Teacher:
+    return read_teacher(str(tiny_teacher), name=NAME)
+
+
+def card(teacher: Teacher, results: Results | None = None, **changes: Any) -> str:
+    given: dict[str, Any] = {
+        "recipe": make_recipe(), "teacher": teacher, "layers": make_layers(), "vocabulary": make_vocabulary(),
+        "picture": {"languages": ["ko", "en"], "sentences": 37},
+    }  # fmt: skip
+    return render_card(results or make_results(), **given | changes)
+
+
+def row(text: str, label: str) -> list[str]:
+    """Return the cells behind a row's label."""
+    line = next(line for line in text.splitlines() if line.startswith(f"| {label} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")][1:]
+
+
+def known_numbers(teacher: Teacher) -> set[str]:
+    """Every number that the card may show, written as the card writes numbers."""
+    recipe, results, layers, vocabulary = make_recipe(), make_results(), make_layers(), make_vocabulary()
+    values: list[float] = [teacher.max_length, 256, 37, 2, 4, 5, 32, layers.of, *layers.kept, len(vocabulary.kept), 11]
+    distillation = recipe.distillation
+    values += [distillation.max_length, distillation.batch_size, distillation.learning_rate, distillation.loss.mse]
+    values += [distillation.loss.cosine, distillation.weight_decay, distillation.clip_norm]
+    values += _numbers(results.corpus) + _numbers(results.distillation) + _numbers(results.machine)
+    for cover in vocabulary.languages.values():
+        values += [100 * cover.kept, 100 * cover.spelled_in_bytes]
+    original = results.models["teacher"]
+    for model in results.models.values():
+        values += [*_numbers(model.model_dump()), 100 * model.retention, model.weight_bytes / 2**20]
+        for kind in ("STS", "Classification"):
+            own = [score.score for score in model.scores.values() if score.kind == kind]
+            theirs = [score.score for score in original.scores.values() if score.kind == kind]
+            values += [sum(own) / len(own), 100 * sum(own) / sum(theirs)]
+        values += [100 * score.score / original.scores[name].score for name, score in model.scores.items()]
+    values += [4 * original.parameters / 2**20]
+    values += [100 * results.models["distilled"].weight_bytes / (4 * original.parameters)]
+    return {form for value in values for form in (f"{value:,}", str(value), *(f"{value:,.{n}f}" for n in range(5)))}
+
+
+def _numbers(value: Any) -> list[float]:
+    if isinstance(value, dict):
+        return [number for item in value.values() for number in _numbers(item)]
+    if isinstance(value, list | tuple):
+        return [number for item in value for number in _numbers(item)]
+    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+def test_every_number_on_the_card_is_from_the_run(teacher):
+    text = card(teacher).partition("\n---\n")[2]
+    text = text.split("\nMade with")[0].replace(NAME, "").replace("Loom 9000", "")
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)  # the greetings
+    for name in (*TASKS, "banking77", "UTF-8", "fp32", "<0x41>", "umap.png", "1. **", "2. **", "3. **"):
+        text = text.replace(name, "")
+    shown = set(re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?:e-?\d+)?", text))
+    shown = {number.rstrip(",") for number in shown}
+    assert len(shown) > 60
+    assert shown - known_numbers(teacher) == set()
+
+
+def test_a_figure_of_the_student_is_not_taken_from_another_model(teacher):
+    text = card(teacher)
+    assert row(text, "parameters") == ["117,653,761", "117,653,763"]
+    assert row(text, "embedding rows") == ["250,037", "15,424"]
+    assert row(text, "cosine to the teacher, mean")[:3] == ["1.000", "0.929", "0.857"]
+    assert row(text, "STS17")[:3] == ["34.00", "35.00", "36.00"]
+    assert row(text, "chat.txt") == ["300,003"]
+
+
+def test_the_card_names_the_epoch_that_was_kept_counting_from_1(teacher):
+    assert "Best held-out loss 0.0093 (epoch 11)" in card(teacher)
+
+
+def test_the_average_leaves_out_the_correlation_with_the_teacher_itself(teacher):
+    (line,) = [
+        line for line in card(teacher).splitlines() if line.startswith("| **average** |") and line.count("|") == 6
+    ]
+    mean = (80.20 + 70.30 + 33.0 + 50.40) / 4
+    assert [f"**{mean + number:.2f}**" in line for number in (1, 2, 3)] == [True] * 3
+
+
+def test_the_metadata_are_those_that_the_hub_reads(teacher):
+    data = ModelCard(card(teacher)).data
+    assert data.language == ["ko", "en", "pt"]
+    assert (data.base_model, data.pipeline_tag) == (NAME, "sentence-similarity")
+    assert data.library_name == "sentence-transformers"
+    assert {"sentence-transformers", "mteb"} <= set(data.tags)
+
+
+def test_every_mteb_score_is_a_result_and_the_bundled_ones_are_none(teacher):
+    data = ModelCard(card(teacher)).data
+    student = make_results().models["distilled"].scores
+    assert {found.dataset_name: found.metric_value for found in data.eval_results} == {
+        name: pytest.approx(student[name].score) for name in TASKS
+    }
+
+
+def test_a_run_without_tasks_gives_a_card_without_results(teacher):
+    data = ModelCard(card(teacher, make_results(tasks=False))).data
+    assert data.eval_results is None
+    assert "mteb" not in data.tags
+
+
+def test_no_norwegian_in_the_metadata(teacher):
+    """YAML reads a bare `no` as false."""
+    text = card(teacher, recipe=make_recipe("languages=['no', en]"))
+    assert ModelCard(text).data.language == ["no", "en"]
+
+
+def test_the_licence_is_the_teachers(teacher):
+    assert teacher.licence == "mit"
+    text = card(teacher)
+    assert ModelCard(text).data.license == "mit"
+    assert "Licence: mit, as the teacher's." in text
+
+
+def test_no_licence_is_made_up_for_a_teacher_that_names_none(tmp_path):
+    folder = make_teacher(tmp_path / "unlicensed", layers=1)
+    (folder / "README.md").unlink()
+    text = card(read_teacher(str(folder)))
+    assert ModelCard(text).data.license == "other"
+    assert "names none" in text
+
+
+def test_no_path_of_this_machine_is_on_the_card(teacher, tmp_path):
+    folder = make_teacher(tmp_path / "mine", layers=1)
+    for text in (card(teacher), card(read_teacher(str(folder)))):
+        assert "/home/" not in text
+        assert str(tmp_path) not in text
+        assert not re.search(r"(?<![\w:/.<\"])/(?:home|tmp|work|root|usr|Users)/", text)
+
+
+def test_the_quick_start_is_python_that_names_this_model(teacher):
+    text = card(teacher, recipe=make_recipe("card.model_id=me/mine"))
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL).group(1)
+    compile(code, "card", "exec")
+    assert 'SentenceTransformer("me/mine")' in code
+    assert "안녕하세요" in code
+
+
+def test_the_best_subsets_are_the_five_best_of_the_student(teacher):
+    assert "- STS17: nl-en 38.50, ko-ko 37.50, es-en 36.50, en-en 35.50, en-de 34.50\n" in card(teacher)
+
+
+def test_the_card_says_with_which_prompts_the_scores_were_made(teacher):
+    assert "without prompts" in card(teacher)
+    assert "with the prompts {'STS': 'query: '}" in card(
+        teacher, recipe=make_recipe("evaluation.prompts={STS: 'query: '}")
+    )
+
+
+def test_byte_fallback_is_not_praised_where_there_is_none(teacher):
+    text = card(teacher, vocabulary=make_vocabulary(byte_pieces=False))
+    assert "### Byte fallback" not in text
+    assert "byte pieces" not in text
+
+
+def test_the_card_is_the_same_every_time(teacher):
+    assert card(teacher) == card(teacher)
+
+
+def test_a_teacher_that_scores_nothing_gives_no_division_by_zero(teacher):
+    results = make_results()
+    original = results.models["teacher"]
+    zero = {name: score.model_copy(update={"score": 0.0}) for name, score in original.scores.items()}
+    models = {**results.models, "teacher": original.model_copy(update={"scores": zero, "average": 0.0})}
+    assert "## Details" in card(teacher, results.model_copy(update={"models": models}))
+
+
+def test_a_hub_id_is_a_link_to_it(teacher):
+    assert f"[{NAME}](https://huggingface.co/{NAME})" in card(teacher)
+
+
+def test_the_licence_line_does_not_melt_into_the_sentence_before_it(teacher):
+    """Markdown joins neighbouring lines; a table needs a line of its own before it."""
+    lines = card(teacher).splitlines()
+    for number, line in enumerate(lines[1:], 1):
+        starts_table = line.startswith("| ") and not lines[number - 1].startswith("|")
+        if starts_table or line.startswith(("#", "Licence:")):
+            assert lines[number - 1] == "", (lines[number - 1], line)
+
+
+def test_a_teachers_own_folder_name_is_no_link_to_the_hub(tmp_path):
+    folder = make_teacher(tmp_path / "mine", layers=1)
+    assert "huggingface.co/mine" not in card(read_teacher(str(folder)))
+
+
+def test_facts_of_the_teacher_that_the_card_cites_are_those_of_the_folder(teacher):
+    text = card(dataclasses.replace(teacher, max_length=321))
+    assert row(text, "longest input") == ["321 tokens", "321 tokens (trained up to 48)"]

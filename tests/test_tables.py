@@ -1,0 +1,111 @@
+"""The tables of the command line: 80 columns, whole names, no figure cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+
+from babelpress.api import Plan
+from babelpress.recipe import Recipe
+from babelpress.student.sizing import Size
+from babelpress.tables import plan_view, results_table, results_view
+from babelpress.teacher import read_teacher
+from babelpress.vocabulary.plan import LanguageCoverage
+from tests.report.figures import make_results
+
+
+def shown(view: RenderableType, width: int = 80) -> str:
+    console = Console(width=width, force_terminal=False, color_system=None, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console.print(view)
+    return console.export_text()
+
+
+def with_long_tasks():
+    """Results that hold the 26 task names of the reference recipe."""
+    results = make_results()
+    tasks = Recipe.load("me5s_v3").evaluation.tasks
+    score = results.models["teacher"].scores["STSBenchmark"]
+    models = {
+        name: model.model_copy(update={"scores": {**model.scores, **dict.fromkeys(tasks, score)}})
+        for name, model in results.models.items()
+    }
+    return results.model_copy(update={"models": models}), tasks
+
+
+def make_plan(tiny_teacher: Path, name: str = "intfloat/multilingual-e5-small") -> Plan:
+    languages = [*Recipe.load("me5s_v3").languages, "zxx"]
+    return Plan(
+        teacher=read_teacher(str(tiny_teacher), name=name), layers=(0, 4, 7, 11), layers_reason="given in the recipe",
+        rows=15_424, size=Size(13_366_656, 13_218_816),
+        languages={code: LanguageCoverage(19_880_000, 23.4, 0.998765, 0.000123) for code in languages},
+        alphabet_missing=123, corpus={"splits": {"train": 19_880_000, "validation": 4_000, "test": 4_000}},
+        flops={"targets": 9.5e15, "distillation": 4.4e17}, target_bytes=19_880_000 * 384 * 2,
+    )  # fmt: skip
+
+
+def test_the_final_table_fits_80_columns(tmp_path):
+    results, _ = with_long_tasks()
+    assert max(map(len, shown(results_view(results, Path("runs/me5s_v3"))).splitlines())) <= 80
+
+
+def test_the_final_table_cuts_no_name_and_no_figure():
+    results, tasks = with_long_tasks()
+    text = shown(results_table(results))
+    for name in tasks:
+        assert name in text
+    assert "117,653,763" in text
+    assert "250,037" in text
+    assert "…" not in text
+
+
+def test_the_final_table_has_a_column_for_every_model():
+    header = next(line for line in shown(results_table(make_results())).splitlines() if "teacher" in line)
+    assert header.replace("┃", " ").split() == ["teacher", "pressed", "distilled"]
+
+
+def test_a_score_that_a_model_lacks_is_said_to_be_missing():
+    results = make_results()
+    pressed = results.models["pressed"].model_copy(update={"scores": {}})
+    models = {**results.models, "pressed": pressed}
+    line = next(
+        line for line in shown(results_table(results.model_copy(update={"models": models}))).splitlines()
+        if line.startswith("STSBenchmark")
+    )  # fmt: skip
+    assert "missing" in line
+
+
+def test_retention_is_shown_in_percent():
+    line = next(line for line in shown(results_table(make_results())).splitlines() if line.startswith("retention"))
+    assert [cell for cell in line.replace("│", " ").split() if cell[0].isdigit()] == ["100.0", "90.8", "81.7"]
+
+
+def test_the_view_says_where_the_student_is():
+    assert "runs/try/student" in shown(results_view(make_results(), Path("runs/try")))
+
+
+def test_a_long_path_is_shown_whole(tmp_path):
+    folder = Path("/a/[long]") / ("folder-" * 12) / "runs"
+    text = "".join(line.strip() for line in shown(results_view(make_results(), folder)).splitlines())
+    assert f"{folder}/student" in text
+
+
+@pytest.mark.parametrize("name", ["intfloat/multilingual-e5-small", "some-organisation/" + "very-long-name-" * 6])
+def test_the_plan_fits_80_columns(tiny_teacher, name):
+    assert max(map(len, shown(plan_view(make_plan(tiny_teacher, name), gflops=120.0)).splitlines())) <= 80
+
+
+def test_the_plan_shows_every_language_and_the_cost(tiny_teacher):
+    text = shown(plan_view(make_plan(tiny_teacher), gflops=120.0))
+    lines = [line.strip("│ ").split(" ")[0] for line in text.splitlines()]
+    assert set(Recipe.load("me5s_v3").languages) <= set(lines)
+    assert "15,424" in text
+    assert "13,218,816" in text
+    # 4.4e17 operations at 1.2e11 a second
+    assert "at least 1,018.5 h here" in text or "at least 1018.5 h here" in text
+
+
+def test_a_name_in_square_brackets_is_text_and_not_markup(tiny_teacher):
+    text = shown(plan_view(make_plan(tiny_teacher, "me/[bold]model[/bold]"), gflops=120.0))
+    assert "[bold]model[/bold]" in text
