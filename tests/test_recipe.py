@@ -19,9 +19,8 @@ from babelpress.recipe import (
     Recipe,
     Reduction,
     VocabularyMethod,
-    read_recipe_text,
-    shipped_recipes,
 )
+from babelpress.recipe_text import read_recipe_text, shipped_recipes
 
 SMALL = """
 name: small
@@ -471,3 +470,13 @@ def test_the_reference_draws_fifty_parallel_sentences_of_sixteen_languages(refer
     assert (source.dataset, source.split) == ("mteb/amazon_massive_intent", "test")
     assert reference.visualization.sentences == 50
     assert sorted(source.subsets.values()) == sorted(reference.languages)
+
+
+def test_a_doubled_key_is_not_silently_the_last_one():
+    with pytest.raises(RecipeError, match="'epochs' stands there twice"):
+        Recipe.parse("name: x\ndistillation:\n  epochs: 1\n  epochs: 2\n")
+
+
+def test_nothing_held_out_is_refused_before_the_corpus_is_read():
+    with pytest.raises(RecipeError, match="held_out"):
+        Recipe.load("demo", overrides=["corpus.held_out=0"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -22,8 +20,11 @@ def reference(tmp_path_factory: pytest.TempPathFactory):
     root = tmp_path_factory.mktemp("reference")
     teacher = make_e5_small_shape(root / "multilingual-e5-small")
     run = load_run(
-        "me5s_v3", output=root / "run", teacher=str(teacher), overrides=["corpus.sources=[{kind: bundled}]", "corpus.held_out=0.1"]
-    )  # fmt: skip
+        "me5s_v3",
+        output=root / "run",
+        teacher=str(teacher),
+        overrides=["corpus.sources=[{kind: bundled}]", "corpus.held_out=0.1"],
+    )
     return run, press(run)
 
 

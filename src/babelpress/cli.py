@@ -17,7 +17,8 @@ from rich.text import Text
 
 from babelpress import progress
 from babelpress.errors import BabelpressError
-from babelpress.recipe import Recipe, read_recipe_text, shipped_recipes
+from babelpress.recipe import Recipe
+from babelpress.recipe_text import read_recipe_text, shipped_recipes
 
 app = typer.Typer(
     name="babelpress",

@@ -5,18 +5,16 @@ Unknown keys are errors. `--set a.b=value` goes through the same validation as t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
-from copy import copy
 from enum import Enum
-from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from babelpress.errors import RecipeError
+from babelpress.recipe_text import load_yaml, override_value, read_recipe_text
 
 
 class _Section(BaseModel):
@@ -74,7 +72,6 @@ class Reduction(_Name):
 
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,4})?$")]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
-_MOST_KEYS = 1000
 
 
 class TeacherSection(_Section):
@@ -148,7 +145,7 @@ class CorpusSection(_Section):
     sources: tuple[Source, ...] = Field(min_length=1)
     min_chars: int = Field(default=2, ge=1)
     max_chars: int = Field(default=4000, ge=1)
-    held_out: Share = 0.01
+    held_out: float = Field(default=0.01, gt=0.0, lt=1.0)
     held_out_limit: int = Field(default=4000, ge=1)
 
 
@@ -304,96 +301,17 @@ class Recipe(_Section):
     def parse(cls, text: str, *, origin: str = "recipe", overrides: Iterable[str] = ()) -> Recipe:
         """Validate YAML text. Raises RecipeError with the key, the value and what is allowed."""
         try:
-            values = _load_yaml(text)
+            values = load_yaml(text)
         except yaml.YAMLError as error:
             raise RecipeError(f"{origin}: not valid YAML: {' '.join(str(error).split())}") from None
         if not isinstance(values, dict):
             raise RecipeError(f"{origin}: a recipe is a mapping of sections, this is a {type(values).__name__}")
         for override in overrides:
-            _override(values, override)
+            override_value(values, override)
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             raise RecipeError(f"{origin}: {_first_fault(error)}") from None
-
-
-def shipped_recipes() -> dict[str, str]:
-    """Return the names of the recipes in the package and their descriptions."""
-    folder = resources.files("babelpress") / "recipes"
-    texts = {
-        file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8")
-        for file in folder.iterdir()
-        if file.name.endswith(".yaml")
-    }
-    return {name: yaml.safe_load(texts[name]).get("description", "") for name in sorted(texts)}
-
-
-def read_recipe_text(name_or_path: str | Path) -> str:
-    """Return the YAML of a shipped recipe or of a file. Raises RecipeError."""
-    text = str(name_or_path)
-    if text.endswith((".yaml", ".yml")) or "/" in text or os.path.isfile(text):  # noqa: PTH113 (any string is allowed)
-        try:
-            return Path(text).read_text(encoding="utf-8-sig")
-        except FileNotFoundError:
-            raise RecipeError(f"there is no recipe file {text}") from None
-        except (OSError, ValueError) as error:
-            raise RecipeError(f"{text} cannot be read as text: {error}") from None
-    shipped = shipped_recipes()
-    if text not in shipped:
-        raise RecipeError(
-            f"there is no recipe called {text!r}; shipped: {', '.join(shipped)}; your own: a path ending in .yaml"
-        )
-    return (resources.files("babelpress") / "recipes" / f"{text}.yaml").read_text(encoding="utf-8")
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, with a bound on merge keys: a few lines of `<<` can ask for 9 ** 9 entries."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        super().flatten_mapping(node)
-        if len(node.value) > _MOST_KEYS:
-            raise yaml.YAMLError(f"a mapping of more than {_MOST_KEYS} keys")
-
-
-def _load_yaml(text: str) -> Any:
-    """Read YAML. Raises YAMLError, also where PyYAML lets others through (2024-99-99, !!bool x, [[[[…)."""
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except (RecursionError, ValueError, LookupError, AttributeError) as error:
-        raise yaml.YAMLError(str(error)) from None
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    path = key.strip().split(".")
-    if not equals or not all(path):
-        raise RecipeError(f"--set {override!r}: write it as section.key=value, e.g. distillation.epochs=1")
-    try:
-        value = _load_yaml(text)
-    except yaml.YAMLError:
-        raise RecipeError(f"--set {override!r}: {text!r} is not a YAML value") from None
-    node: Any = values
-    for part in path[:-1]:
-        node = _step(node, part, override)
-    if isinstance(node, list):
-        node[_index(node, path[-1], override)] = value
-    else:
-        node[path[-1]] = value
-
-
-def _step(node: Any, part: str, override: str) -> Any:
-    key: Any = _index(node, part, override) if isinstance(node, list) else part
-    child = node[key] if isinstance(node, list) else node.get(key)
-    if child is not None and not isinstance(child, dict | list):
-        raise RecipeError(f"--set {override!r}: {part} is a value, not a section")
-    node[key] = child = copy(child) if child else {}  # a copy: an alias may stand for it elsewhere
-    return child
-
-
-def _index(node: list[Any], part: str, override: str) -> int:
-    if not part.isdecimal() or int(part) >= len(node):
-        raise RecipeError(f"--set {override!r}: {part!r} is not an entry of a list of {len(node)}")
-    return int(part)
 
 
 def _first_fault(error: ValidationError) -> str:

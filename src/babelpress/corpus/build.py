@@ -26,7 +26,7 @@ from babelpress.errors import SourceError
 from babelpress.files import remove_tree
 from babelpress.progress import bar
 
-BUCKETS = 256
+BUCKETS = 128  # files open at once; macOS allows 256
 ROWS_PER_FILE = 1 << 18
 _ROWS_PER_WRITE = 1 << 13
 _SCHEMA = pa.schema([("text", pa.string()), ("language", pa.string()), ("source", pa.string())])

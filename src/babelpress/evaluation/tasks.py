@@ -140,7 +140,8 @@ def _set_prompts(model: SentenceTransformer, prompts: dict[str, str]) -> None:
     from mteb.models.abs_encoder import AbsEncoder
 
     try:
-        AbsEncoder.validate_task_to_prompt_name(prompts)
+        with _quiet():
+            AbsEncoder.validate_task_to_prompt_name(prompts)
     except KeyError as error:
         raise EvaluationError(f"evaluation.prompts: {' '.join(str(error.args[0]).split())[:200]}") from None
     default = model.default_prompt_name
