@@ -8,7 +8,7 @@ import pytest
 from babelpress import load_run, press
 from babelpress.evaluation.evaluate import model_facts
 from babelpress.files import read_json
-from babelpress.pipeline import read_plans
+from babelpress.steps import read_plans
 from babelpress.student.tensors import open_checkpoint
 from tests.tiny import make_e5_small_shape
 

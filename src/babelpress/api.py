@@ -11,9 +11,10 @@ from typing import Any, Protocol, TypeVar
 
 from babelpress.evaluation.results import ModelResult, Results
 from babelpress.files import read_json, replace_file, write_json, write_text
-from babelpress.pipeline import Run, bring_up, open_run, read_plans
+from babelpress.pipeline import bring_up, open_run
 from babelpress.recipe import Pooler, Recipe
 from babelpress.stages import read_manifest
+from babelpress.steps import Run, read_plans
 from babelpress.student.sizing import Size, estimate_size
 from babelpress.teacher import Teacher
 from babelpress.vocabulary.plan import LanguageCoverage

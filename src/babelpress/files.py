@@ -44,6 +44,14 @@ def list_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+def hash_folder(folder: Path) -> str:
+    """Hash the names and contents of all files below a folder; hidden ones (download caches) are left out."""
+    files = [
+        path for path in list_files(folder) if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    return hash_json([[str(path.relative_to(folder)), hash_file(path)] for path in files])
+
+
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a neighbour of `path` and rename it when whole and on disk.
 

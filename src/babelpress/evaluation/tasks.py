@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from langcodes import standardize_tag
 
 from babelpress.errors import EvaluationError
-from babelpress.files import hash_file, hash_json, list_files
+from babelpress.files import hash_folder
 from babelpress.hub import explain
 from babelpress.progress import track
 
@@ -166,7 +166,7 @@ def _local_dataset(folder: Path) -> dict[str, Any]:
     """Return load_dataset arguments, with a cache per content: `datasets` does not watch that of local files."""
     import datasets
 
-    content = hash_json([[str(file.relative_to(folder)), hash_file(file)] for file in list_files(folder)])
+    content = hash_folder(folder)
     revision = f"local-{content[:12]}"
     cache = Path(datasets.config.HF_DATASETS_CACHE) / revision
     return {"path": str(folder.resolve()), "revision": revision, "cache_dir": str(cache)}

@@ -1,0 +1,386 @@
+"""What each stage depends on and what it does: thin functions between the run's folder and the modules."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from babelpress.corpus.build import build_corpus, count_rows, read_texts
+from babelpress.corpus.bundled import held_out_meanings, load_meanings
+from babelpress.corpus.hub_sources import local_copy, mteb_train_source
+from babelpress.corpus.sentence import BadLine, Sentence, Split
+from babelpress.corpus.sources import read_source, source_files
+from babelpress.files import hash_file, hash_folder, hash_json, read_json, write_json
+from babelpress.machine import describe_machine
+from babelpress.recipe import FileSource, HubSource, LayerMethod, MtebTrainSource, ParallelSource, PiecesSource, Recipe
+from babelpress.student.layers import LayerPlan, plan_layers
+from babelpress.teacher import Teacher
+from babelpress.vocabulary.plan import VocabularyPlan
+
+if TYPE_CHECKING:
+    from babelpress.distillation.train import TrainingReport
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe at work: where its results go and what it reads."""
+
+    recipe: Recipe
+    folder: Path
+    teacher: Teacher
+    data_dir: Path | None
+
+    def path(self, stage: str) -> Path:
+        """Return the folder of a stage."""
+        return self.folder / stage
+
+
+# --- corpus -------------------------------------------------------------------------------------
+
+
+def corpus_settings(run: Run) -> Any:
+    """Return what the corpus depends on, the content of every local file included."""
+    recipe = run.recipe
+    files = [
+        [file.name, hash_file(file)]  # not by name: en/train.txt and ko/train.txt share theirs
+        for source in recipe.corpus.sources
+        if isinstance(source, FileSource)
+        for file, _ in source_files(source, languages=recipe.languages, data_dir=run.data_dir)
+    ]
+    return {
+        "corpus": dump(recipe.corpus),
+        "languages": recipe.languages,
+        "seed": recipe.seed,
+        "files": files,
+        "copies": _copies(run, [s for s in recipe.corpus.sources if not isinstance(s, FileSource)]),
+        "embedded": hash_json([list(meaning.texts.items()) for meaning in load_meanings()]),
+        "pieces": run.teacher.fingerprint if any(isinstance(s, PiecesSource) for s in recipe.corpus.sources) else None,
+    }
+
+
+def make_corpus(run: Run, folder: Path) -> dict[str, Any]:
+    """Write the corpus."""
+    recipe = run.recipe
+    forbidden = [text for meaning in held_out_meanings() for text in meaning.texts.values()]
+    report = build_corpus(
+        _items(run), folder, seed=recipe.seed, min_chars=recipe.corpus.min_chars, max_chars=recipe.corpus.max_chars,
+        held_out=recipe.corpus.held_out, held_out_limit=recipe.corpus.held_out_limit, forbidden=forbidden,
+    )  # fmt: skip
+    write_json(folder / "report.json", asdict(report))
+    return asdict(report)
+
+
+def _items(run: Run) -> Iterator[Sentence | BadLine]:
+    from babelpress.vocabulary.plan import unigram_vocabulary
+
+    sources = run.recipe.corpus.sources
+    pieces: list[str] = []
+    if any(isinstance(source, PiecesSource) for source in sources):
+        pieces = [piece for piece, _ in unigram_vocabulary(read_json(run.teacher.folder / "tokenizer.json"))]
+    for source in sources:
+        yield from read_source(source, recipe=run.recipe, data_dir=run.data_dir, pieces=pieces)
+
+
+# --- vocabulary and layers ----------------------------------------------------------------------
+
+
+def vocabulary_settings(run: Run) -> Any:
+    """Return what the vocabulary depends on besides the corpus."""
+    return {
+        "vocabulary": dump(run.recipe.vocabulary),
+        "languages": run.recipe.languages,
+        "teacher": run.teacher.fingerprint,
+    }
+
+
+def make_vocabulary(run: Run, folder: Path) -> dict[str, Any]:
+    """Count the corpus and write the vocabulary plan."""
+    from babelpress.vocabulary.alphabet import alphabet
+    from babelpress.vocabulary.count import count_pieces, open_tokenizer
+    from babelpress.vocabulary.plan import plan_vocabulary, unigram_vocabulary
+
+    settings = run.recipe.vocabulary
+    raw = read_json(run.teacher.folder / "tokenizer.json")
+    pieces = len(unigram_vocabulary(raw))
+    tokenizer = open_tokenizer(run.teacher.folder / "tokenizer.json")
+    rows = count_rows(run.path("corpus"), Split.TRAIN)
+    counts = count_pieces(tokenizer, read_texts(run.path("corpus"), Split.TRAIN), ids=pieces, total=rows)
+    counts.save(folder / "counts.npz")
+    plan = plan_vocabulary(
+        raw, counts, method=settings.method, size=settings.size, min_count=settings.min_count,
+        language_exponent=settings.language_exponent, byte_fallback=settings.byte_fallback,
+        characters=alphabet(run.recipe.languages, tokenizer.normalizer) if settings.alphabet else None,
+    )  # fmt: skip
+    plan.save(folder / "plan.json")
+    return {"rows": plan.rows, "kept": len(plan.kept), "new": len(plan.new_pieces), "unseen": plan.unseen}
+
+
+def layers_settings(run: Run) -> Any:
+    """Return what the layer plan depends on."""
+    return {"layers": dump(run.recipe.layers), "teacher": run.teacher.fingerprint}
+
+
+def make_layers(run: Run, folder: Path) -> dict[str, Any]:
+    """Write the layer plan."""
+    request = run.recipe.layers
+    measured = _embeddings_by_layer(run) if request.method is LayerMethod.IMPORTANCE else None
+    plan = plan_layers(request, layers=run.teacher.layers, embeddings_by_layer=measured)
+    plan.save(folder / "plan.json")
+    return {"kept": list(plan.kept), "of": plan.of, "reason": plan.reason}
+
+
+def _embeddings_by_layer(run: Run) -> Any:
+    import numpy as np
+    import torch
+
+    from babelpress.encoders import embed_by_layer, load_encoder, pad_batch
+    from babelpress.progress import bar
+    from babelpress.vocabulary.count import open_tokenizer
+
+    texts = first_texts(run.path("corpus"), Split.TRAIN, run.recipe.layers.sample)
+    tokenizer = open_tokenizer(run.teacher.folder / "tokenizer.json")
+    tokenizer.enable_truncation(run.recipe.distillation.max_length)
+    model = load_encoder(run.teacher.folder, trust_remote_code=run.teacher.trust_remote_code)
+    pad = int(model.tokenizer.pad_token_id)
+    parts = []
+    with bar("layers: measuring", total=len(texts), unit="sentences") as advance, torch.inference_mode():
+        for start in range(0, len(texts), 32):
+            batch = tokenizer.encode_batch(texts[start : start + 32])
+            parts.append(
+                embed_by_layer(model, pad_batch([encoding.ids for encoding in batch], pad=pad)).float().cpu().numpy()
+            )
+            advance(len(batch))
+    return np.concatenate(parts, axis=1)
+
+
+def first_texts(corpus: Path, split: Split, count: int) -> list[str]:
+    """Return the first texts of a split (its order is that of hashes, so they are a fair sample)."""
+    texts: list[str] = []
+    for batch, _ in read_texts(corpus, split):
+        texts += batch
+        if len(texts) >= count:
+            break
+    return texts[:count]
+
+
+# --- student and distillation -------------------------------------------------------------------
+
+
+def pressed_settings(run: Run) -> Any:
+    """Return what the pressed student depends on besides the plans."""
+    return {"student": dump(run.recipe.student), "seed": run.recipe.seed, "teacher": teacher_key(run)}
+
+
+def make_pressed(run: Run, folder: Path) -> dict[str, Any]:
+    """Write the pressed student."""
+    from babelpress.evaluation.evaluate import model_facts
+    from babelpress.student.build import press_student
+
+    layers, vocabulary = read_plans(run)
+    press_student(
+        run.teacher,
+        folder,
+        layers=layers,
+        vocabulary=vocabulary,
+        pooler=run.recipe.student.pooler,
+        seed=run.recipe.seed,
+    )
+    return model_facts(folder)
+
+
+def read_plans(run: Run) -> tuple[LayerPlan, VocabularyPlan]:
+    """Return the plans that the run's stages wrote."""
+    return LayerPlan.load(run.path("layers") / "plan.json"), VocabularyPlan.load(run.path("vocabulary") / "plan.json")
+
+
+def targets_settings(run: Run) -> Any:
+    """Return what the targets depend on besides the corpus."""
+    settings = run.recipe.distillation
+    return {
+        "teacher": run.teacher.fingerprint,
+        "max_length": settings.max_length,
+        "prompts": settings.prompts,
+        "batch_size": settings.target_batch_size,
+    }
+
+
+def make_targets(run: Run, folder: Path) -> dict[str, Any]:
+    """Write the teacher's embeddings of the corpus."""
+    from babelpress.distillation.targets import compute_targets
+
+    settings = run.recipe.distillation
+    rows = compute_targets(
+        run.teacher, run.path("corpus"), folder, max_length=settings.max_length, prompts=settings.prompts,
+        batch_size=settings.target_batch_size,
+    )  # fmt: skip
+    return {"rows": rows}
+
+
+def distillation_settings(run: Run) -> Any:
+    """Return what the training depends on besides its inputs."""
+    return {"distillation": dump(run.recipe.distillation), "seed": run.recipe.seed}
+
+
+def make_distillation(run: Run, folder: Path) -> dict[str, Any]:
+    """Train the pressed student."""
+    from babelpress.files import remove_tree
+
+    path = folder / "report.json"
+    if not path.is_file():  # else a run was killed behind the training, its checkpoints perhaps gone already
+        write_json(path, asdict(_train(run, folder)))
+    for rest in (folder / "tokens", *folder.glob("checkpoint*")):
+        remove_tree(rest)
+    report = read_json(path)
+    return {key: report[key] for key in ("epochs", "steps", "best_epoch", "best_loss")}
+
+
+def _train(run: Run, folder: Path) -> TrainingReport:
+    from babelpress.distillation.targets import open_targets
+    from babelpress.distillation.tokens import build_token_store
+    from babelpress.distillation.train import TrainingText, train_student
+
+    settings = run.recipe.distillation
+    store = folder / "tokens"
+    store.mkdir(exist_ok=True)
+    texts = {}
+    for split in (Split.TRAIN, Split.VALIDATION):
+        targets = open_targets(run.path("targets"), split)
+        tokens = build_token_store(
+            run.path("pressed"), run.path("corpus"), store, split=split, ends=targets.ends, prompts=settings.prompts,
+            max_length=run.teacher.max_length,
+        )  # fmt: skip
+        texts[split] = TrainingText(tokens, targets)
+    return train_student(
+        run.path("pressed"), folder, train=texts[Split.TRAIN], validation=texts[Split.VALIDATION], settings=settings,
+        seed=run.recipe.seed,
+    )  # fmt: skip
+
+
+def student_settings(run: Run) -> Any:
+    """Return where the student comes from; its manifest travels with it."""
+    recipe = run.recipe
+    return {
+        "recipe": recipe.name,
+        "languages": recipe.languages,
+        "teacher": {
+            "name": run.teacher.name,
+            "revision": run.teacher.revision,
+            "fingerprint": run.teacher.fingerprint,
+        },
+        "distillation": dump(recipe.distillation),
+        "seed": recipe.seed,
+    }
+
+
+def make_student(run: Run, folder: Path) -> dict[str, Any]:
+    """Write the final student: the pressed folder with the trained weights."""
+    from babelpress.evaluation.evaluate import model_facts
+    from babelpress.student.build import replace_weights
+
+    shutil.copytree(
+        run.path("pressed"),
+        folder,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("manifest.json", "model.safetensors"),
+    )
+    replace_weights(run.path("pressed"), run.path("distillation") / "best.safetensors", folder / "model.safetensors")
+    layers, vocabulary = read_plans(run)
+    return {**model_facts(folder), "layers_kept": list(layers.kept), "vocabulary": vocabulary.digest()}
+
+
+# --- evaluation and report ----------------------------------------------------------------------
+
+
+def evaluation_settings(run: Run) -> Any:
+    """Return what the scores depend on besides the models."""
+    return {
+        "evaluation": dump(run.recipe.evaluation),
+        "languages": run.recipe.languages,
+        "teacher": teacher_key(run),
+        "data": {name: hash_folder(folder) for name, folder in _task_folders(run).items()},
+    }
+
+
+def _copies(run: Run, sources: Iterable[object]) -> dict[str, str]:
+    """Return the content hashes of the local copies that hub sources are read from."""
+    if run.data_dir is None:
+        return {}
+    names: set[str] = set()
+    for source in sources:
+        if isinstance(source, HubSource | ParallelSource):
+            names.add(source.dataset)
+        elif isinstance(source, MtebTrainSource):
+            languages = run.recipe.languages
+            names |= {mteb_train_source(task, languages=languages, limit=None).dataset for task in source.tasks}
+    found = {name: local_copy(name, run.data_dir) for name in names}
+    return {name: hash_folder(folder) for name, folder in sorted(found.items()) if folder}
+
+
+def _task_folders(run: Run) -> dict[str, Path]:
+    """Return the folders of local task data: other data, other scores."""
+    if run.data_dir is None:
+        return {}
+    folders = {name: run.data_dir / name for name in run.recipe.evaluation.tasks}
+    return {name: folder for name, folder in folders.items() if folder.is_dir()}
+
+
+def make_evaluation(run: Run, folder: Path) -> dict[str, Any]:
+    """Score the three models."""
+    from babelpress.evaluation.evaluate import Candidate, evaluate_models
+
+    recipe = run.recipe
+    held_out = first_texts(run.path("corpus"), Split.TEST, recipe.corpus.held_out_limit)
+    found = evaluate_models(
+        {
+            "teacher": Candidate(run.teacher.folder, f"babelpress/{recipe.name}-teacher"),
+            "pressed": Candidate(run.path("pressed"), f"babelpress/{recipe.name}-pressed"),
+            "distilled": Candidate(run.path("student"), f"babelpress/{recipe.name}"),
+        },
+        settings=recipe.evaluation,
+        held_out=held_out,
+        languages=recipe.languages,
+        data_dir=run.data_dir,
+        cache=folder / "mteb",
+        trust_remote_code=run.teacher.trust_remote_code,
+    )
+    write_json(folder / "models.json", {name: result.model_dump(mode="json") for name, result in found.items()})
+    return {"held_out_sentences": len(held_out), "machine": describe_machine()}
+
+
+def report_settings(run: Run) -> Any:
+    """Return what the picture depends on besides the models."""
+    return {
+        "visualization": dump(run.recipe.visualization),
+        "copies": _copies(run, [run.recipe.visualization.source]),
+        "seed": run.recipe.seed,
+        "languages": run.recipe.languages,
+        "teacher": teacher_key(run),
+    }
+
+
+def make_report(run: Run, folder: Path) -> dict[str, Any]:
+    """Draw the picture."""
+    from babelpress.report.picture import draw_run
+
+    folders = {
+        "teacher": run.teacher.folder,
+        "pressed": run.path("pressed"),
+        "distilled": run.path("student"),
+    }
+    return draw_run(run.recipe, folders, folder, data_dir=run.data_dir, trust_remote_code=run.teacher.trust_remote_code)
+
+
+def teacher_key(run: Run) -> Any:
+    """Return what identifies the teacher in a stage's key."""
+    return {"name": run.teacher.name, "fingerprint": run.teacher.fingerprint, "prompts": run.teacher.prompts}
+
+
+def dump(section: Any) -> Any:
+    """Return a recipe section as JSON-able values."""
+    return section.modeldump(mode="json")
