@@ -383,4 +383,4 @@ def teacher_key(run: Run) -> Any:
 
 def dump(section: Any) -> Any:
     """Return a recipe section as JSON-able values."""
-    return section.modeldump(mode="json")
+    return section.model_dump(mode="json")

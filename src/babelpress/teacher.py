@@ -12,7 +12,7 @@ import yaml
 
 from babelpress.errors import BabelpressError, HubError, TeacherError
 from babelpress.files import hash_file, hash_json, inside, read_json
-from babelpress.student.tensors import Checkpoint, open_checkpoint
+from babelpress.tensors import Checkpoint, open_checkpoint
 
 EMBEDDED = "embedded"
 EMBEDDED_ID = "babelpress/reference-teacher"

@@ -23,7 +23,7 @@ from babelpress.evaluation.tasks import run_tasks
 from babelpress.files import list_files, read_json
 from babelpress.progress import track
 from babelpress.recipe import EvaluationSection
-from babelpress.student.tensors import open_checkpoint
+from babelpress.tensors import open_checkpoint
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

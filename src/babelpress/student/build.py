@@ -22,8 +22,8 @@ from babelpress.student.folder import (
     tokenizer_config,
 )
 from babelpress.student.layers import LayerPlan
-from babelpress.student.tensors import Checkpoint, open_checkpoint, save_tensors
 from babelpress.teacher import Teacher
+from babelpress.tensors import Checkpoint, open_checkpoint, save_tensors
 from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.surgery import rewrite_tokenizer
 

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file as save_numpy
 from safetensors.torch import save_file as save_torch
 
 from babelpress.errors import BabelpressError, TeacherError
-from babelpress.student.tensors import open_checkpoint, save_tensors
+from babelpress.tensors import open_checkpoint, save_tensors
 
 # exact in every format, bf16's 8 bits of mantissa included
 VALUES = [[1.0, -2.5, 0.0], [3.0, 0.15625, -128.0], [0.5, 65280.0, -0.0078125]]
