@@ -11,7 +11,17 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def _blocks(kind: str) -> list[str]:
-    return re.findall(rf"```{kind}\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    """Return the fenced blocks of one language."""
+    found: list[str] = []
+    fence: str | None = None
+    for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            fence = line[3:] if fence is None else None
+            if fence == kind:
+                found.append("")
+        elif fence == kind:
+            found[-1] += line + "\n"
+    return found
 
 
 def test_the_recipe_of_the_readme_is_valid():

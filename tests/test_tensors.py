@@ -229,3 +229,11 @@ def test_the_content_hash_follows_the_values(tmp_path):
     for value in (1.0, 2.0, 1.0):
         hashes.append(checkpoint(tmp_path, w=torch.tensor([value])).content_hash())
     assert hashes[0] == hashes[2] != hashes[1]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "said"), [(torch.float32, "fp32"), (torch.float16, "fp16"), (torch.bfloat16, "bf16")]
+)
+def test_a_size_on_disk_is_told_with_its_number_format(tmp_path, dtype, said):
+    save_torch({"a": torch.ones(8, dtype=dtype), "ids": torch.arange(2)}, str(tmp_path / "model.safetensors"))
+    assert open_checkpoint(tmp_path).stored_as() == said

@@ -34,6 +34,7 @@ class Stage(Generic[Context]):
 
     `settings` is all that the result depends on besides the stages in `needs`; `apply` fills the
     folder and returns counts for the manifest. A `resumable` stage finds what a killed run left there.
+    `version` is raised when the code changes what the stage writes, so that older results are made again.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Stage(Generic[Context]):
     settings: Callable[[Context], Any]
     apply: Callable[[Context, Path], dict[str, Any]]
     resumable: bool = False
+    version: int = 1
 
 
 def folder_of(root: Path, name: str) -> Path:
@@ -69,7 +71,7 @@ def run_stage(stage: Stage[Context], context: Context, root: Path) -> bool:
     """Bring a stage up to date; its `needs` must be. Returns False when there was nothing to do."""
     inputs = {need: _output_hash(folder_of(root, need)) for need in stage.needs}
     settings = stage.settings(context)
-    key = hash_json({"stage": stage.name, "settings": settings, "inputs": inputs})
+    key = hash_json({"stage": stage.name, "version": stage.version, "settings": settings, "inputs": inputs})
     folder = folder_of(root, stage.name)
     if is_done(folder, key):
         logger.info("%s: done already", stage.name)

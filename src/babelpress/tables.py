@@ -31,6 +31,7 @@ def results_table(results: Results) -> Table:
     row("embedding rows", *(f"{model.tokens:,}" for model in models))
     row("parameters", *(f"{model.parameters:,}" for model in models))
     row("weights on disk, MiB", *(f"{model.weight_bytes / 2**20:.1f}" for model in models))
+    row("stored as", *(model.stored_as for model in models))
     row("tokens a sentence", *(f"{model.tokens_per_sentence:.1f}" for model in models))
     row("sentences/s", *(f"{model.sentences_per_second:,.0f}" for model in models))
     table.add_section()

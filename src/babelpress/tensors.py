@@ -47,6 +47,14 @@ class Checkpoint:
         """Return a tensor's number of values."""
         return math.prod(self.shape(name))
 
+    def stored_as(self) -> str:
+        """Return the number format that most values are stored in, as users say it (fp32, fp16, bf16)."""
+        values: dict[str, int] = {}
+        for name, tensor in self._tensors.items():
+            values[tensor.dtype] = values.get(tensor.dtype, 0) + self.size(name)
+        most = max(values, key=lambda dtype: values[dtype], default="F32")
+        return most.lower().replace("f", "fp") if most.startswith("F") else most.lower()
+
     def bytes_on_disk(self) -> int:
         """Return the size of all files."""
         return sum(file.stat().st_size for file in self._files)

@@ -45,7 +45,7 @@ def make_model(number: int, *, tasks: bool = True) -> ModelResult:
     return ModelResult(
         layers=12 - 5 * (number - 1), dimensions=384, tokens=250_037 if number == 1 else 15_424,
         parameters=117_653_760 + number, parameters_without_pooler=117_505_920 + number,
-        weight_bytes=2**20 * (449 + number), folder_bytes=2**20 * (470 + number),
+        weight_bytes=2**20 * (449 + number), stored_as="fp32", folder_bytes=2**20 * (470 + number),
         fidelity_mean=1.0 - 0.0713 * (number - 1), fidelity_p5=1.0 - 0.1831 * (number - 1),
         tokens_per_sentence=11.1 + number, sentences_per_second=1_230.0 + number,
         scores=scores, average=average(scores), retention=1.0 - 0.0917 * (number - 1),

@@ -111,6 +111,7 @@ def model_facts(folder: Path) -> dict[str, Any]:
         "parameters": total,
         "parameters_without_pooler": total - pooler,
         "weight_bytes": checkpoint.bytes_on_disk(),
+        "stored_as": checkpoint.stored_as(),
         "folder_bytes": sum(file.stat().st_size for file in list_files(folder)),
     }
 

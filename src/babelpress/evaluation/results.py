@@ -28,6 +28,7 @@ class ModelResult(_Figures):
     parameters: int
     parameters_without_pooler: int
     weight_bytes: int
+    stored_as: str
     folder_bytes: int
     fidelity_mean: float
     fidelity_p5: float
