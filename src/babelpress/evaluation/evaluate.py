@@ -128,7 +128,8 @@ def _bundled_scores(encode: dict[str, Any], languages: tuple[str, ...]) -> dict[
     if not texts:
         return {name: {} for name in encode}
     found: dict[str, dict[str, Score]] = {}
-    vectors = {name: {code: encode[name](lines) for code, lines in texts.items()} for name in encode}
+    shown = track(encode, "evaluation: embedded sentences", total=len(encode), unit="models")
+    vectors = {name: {code: encode[name](lines) for code, lines in texts.items()} for name in shown}
     stacked = {name: np.concatenate(list(own.values())) for name, own in vectors.items()}
     for name in encode:
         rank = similarity_correlation(stacked[name], stacked[TEACHER])

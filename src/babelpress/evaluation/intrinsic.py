@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from babelpress.progress import track
+
 Embeddings = NDArray[np.float32]
 
 
@@ -63,7 +65,7 @@ def sentences_per_second(
 ) -> dict[str, float]:
     """Time encoders in turn on the same texts; the median of the rounds, after one round to warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in encoders}
-    for round_number in range(rounds + 1):
+    for round_number in track(range(rounds + 1), "evaluation: speed", total=rounds + 1, unit="rounds"):
         for name, encode in encoders.items():
             started = time.perf_counter()
             encode(texts)
