@@ -14,10 +14,8 @@ from rich.progress import (
     BarColumn,
     Progress,
     ProgressColumn,
-    SpinnerColumn,
     Task,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
@@ -36,8 +34,8 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         total = f"/{task.total:,.0f}" if task.total else ""
-        rate = f"  {speed:,.0f} {task.fields['unit']}/s" if speed else ""
-        return Text(f"{task.completed:,.0f}{total}{rate}")
+        rate = f" {speed:,.0f} {task.fields['unit']}/s" if speed else ""
+        return Text(f"{task.completed:,.0f}{total}{rate}", no_wrap=True)
 
 
 @contextmanager
@@ -47,11 +45,9 @@ def bar(label: str, *, total: int | None = None, unit: str = "items", start: int
         yield lambda step=1, note="": None
         return
     columns = (
-        SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=16),
+        BarColumn(bar_width=10),
         _Rate(),
-        TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
         TextColumn("[dim]{task.fields[note]}"),
     )

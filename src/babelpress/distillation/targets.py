@@ -88,7 +88,7 @@ def compute_targets(
     tokenizer = open_tokenizer(teacher.folder / "tokenizer.json")
     tokenizer.enable_truncation(max_length)
     done = total - sum(min(SHARD_ROWS, splits[split] - number * SHARD_ROWS) for split, number in missing)
-    with bar("targets: encoding with the teacher", total=total, unit="sentences", start=done) as advance:
+    with bar("targets: teacher", total=total, unit="sentences", start=done) as advance:
         for split in splits:
             for number, texts in enumerate(_shards(corpus, split)):
                 if (split, number) not in missing:

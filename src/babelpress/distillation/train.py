@@ -130,7 +130,7 @@ def train_student(
                     save_checkpoint(folder, progress, parameters, optimizer)
             _end_epoch(model, folder, progress, parameters, validation, settings=settings, pad=pad)
             save_checkpoint(folder, progress, parameters, optimizer)
-            advance(0, note=f"held-out loss {progress.history[-1]['loss']:.4f}")
+            advance(0, note=f"held-out {progress.history[-1]['loss']:.4f}")
     if progress.best_loss is None:
         raise TrainingError("the held-out loss was never a number")
     return TrainingReport(progress.epoch, progress.step, progress.best_epoch, progress.best_loss, progress.history)
