@@ -12,7 +12,7 @@ RECIPE = """
 name: try
 languages: [ko, en, pt]
 teacher: {model: intfloat/multilingual-e5-small}
-corpus: {sources: [{kind: files, paths: [/home/somebody/secret/chat.txt]}]}
+corpus: {sources: [{kind: files, paths: [/srv/secret/chat.txt]}]}
 layers: {method: uniform, count: 2}
 vocabulary: {size: 1000}
 distillation: {batch_size: 77, learning_rate: 3.25e-5, weight_decay: 0.017, clip_norm: 1.9, max_length: 48}
