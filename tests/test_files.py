@@ -15,7 +15,6 @@ from safetensors import SafetensorError
 from babelpress.errors import BabelpressError
 from babelpress.files import (
     canonical_json,
-    copy_files,
     hash_file,
     hash_json,
     inside,
@@ -191,17 +190,6 @@ def test_files_are_listed_in_one_order_with_those_of_subfolders(tmp_path):
     for name in ("b", "a/z", "a/b"):
         write_text(tmp_path / name, "")
     assert [str(path.relative_to(tmp_path)) for path in list_files(tmp_path)] == ["a/b", "a/z", "b"]
-
-
-def test_a_copied_link_is_a_file(tmp_path):
-    source = tmp_path / "source"
-    write_text(source / "blob", "content")
-    (source / "sub").mkdir()
-    (source / "sub" / "model").symlink_to(source / "blob")
-    copy_files(["sub/model"], source=source, target=tmp_path / "target")
-    copied = tmp_path / "target" / "sub" / "model"
-    assert copied.read_text() == "content"
-    assert not copied.is_symlink()
 
 
 def test_removing_what_is_not_there_is_no_error(tmp_path):

@@ -480,3 +480,21 @@ def test_a_doubled_key_is_not_silently_the_last_one():
 def test_nothing_held_out_is_refused_before_the_corpus_is_read():
     with pytest.raises(RecipeError, match="held_out"):
         Recipe.load("demo", overrides=["corpus.held_out=0"])
+
+
+def test_overrides_of_a_loaded_recipe_are_not_dropped():
+    recipe = Recipe.load("demo")
+    assert recipe.override(["distillation.epochs=7"]).distillation.epochs == 7
+    assert recipe.override([]) is recipe
+    assert recipe.override(["seed=21"]).model_copy(update={"seed": recipe.seed}) == recipe
+    with pytest.raises(RecipeError, match="epochs"):
+        recipe.override(["distillation.epochs=0"])
+
+
+def test_arguments_beside_an_opened_run_are_not_silently_ignored(tmp_path):
+    from babelpress import BabelpressError, load_run, press
+
+    opened = load_run(Recipe.load("demo"), output=tmp_path / "run", overrides=["seed=21"])
+    assert opened.recipe.seed == 21
+    with pytest.raises(BabelpressError, match="give them to load_run"):
+        press(opened, output=tmp_path / "other")

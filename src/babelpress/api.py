@@ -9,6 +9,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from babelpress.errors import BabelpressError
 from babelpress.evaluation.results import ModelResult, Results
 from babelpress.files import read_json, replace_file, write_json, write_text
 from babelpress.pipeline import bring_up, open_run
@@ -88,7 +89,7 @@ def load_run(
     teacher: str | None = None,
 ) -> Run:
     """Open a recipe at work; the arguments are those of every verb."""
-    loaded = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe, overrides=overrides)
+    loaded = recipe.override(overrides) if isinstance(recipe, Recipe) else Recipe.load(recipe, overrides=overrides)
     return open_run(
         loaded,
         output=Path(output) if output else None,
@@ -108,6 +109,8 @@ def _verb(inner: Callable[[Run], T_co]) -> Verb[T_co]:
         teacher: str | None = None,
     ) -> T_co:
         if isinstance(recipe, Run):
+            if output or data_dir or teacher or tuple(overrides):
+                raise BabelpressError("an opened run has its output, data and teacher already; give them to load_run")
             return inner(recipe)
         return inner(load_run(recipe, output=output, overrides=overrides, data_dir=data_dir, teacher=teacher))
 

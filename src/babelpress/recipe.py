@@ -297,6 +297,14 @@ class Recipe(_Section):
         """
         return cls.parse(read_recipe_text(name_or_path), origin=str(name_or_path), overrides=overrides)
 
+    def override(self, overrides: Iterable[str]) -> Recipe:
+        """Return the recipe with `section.key=value` strings applied, validated like a file. Raises RecipeError."""
+        changes = tuple(overrides)
+        if not changes:
+            return self
+        text = yaml.safe_dump(self.model_dump(mode="json"), allow_unicode=True)
+        return Recipe.parse(text, origin=self.name, overrides=changes)
+
     @classmethod
     def parse(cls, text: str, *, origin: str = "recipe", overrides: Iterable[str] = ()) -> Recipe:
         """Validate YAML text. Raises RecipeError with the key, the value and what is allowed."""

@@ -21,7 +21,7 @@ from babelpress.errors import TeacherError
 from babelpress.recipe import VocabularyMethod
 from babelpress.student.build import compact_tokenizer
 from babelpress.vocabulary.plan import BYTE_PIECES, META, VocabularyPlan, plan_vocabulary
-from babelpress.vocabulary.surgery import new_id, rewrite_tokenizer, special_tokens
+from babelpress.vocabulary.surgery import new_id, rewrite_tokenizer
 from tests.tiny import SPECIAL, embedded_tokenizer
 from tests.vocabulary import counts_of, embedded_plan, teacher_tokenizer
 
@@ -108,8 +108,7 @@ def test_the_teachers_tokenizer_is_not_changed():
 
 
 def test_special_tokens_sit_at_the_reference_students_ids():
-    names = special_tokens(student_json())
-    assert [names[number] for number in range(4)] == SPECIAL
+    assert [student().id_to_token(number) for number in range(4)] == SPECIAL
     assert student().token_to_id("<mask>") == len(embedded_plan().kept) - 1
     assert [student().id_to_token(len(embedded_plan().kept) + value) for value in (0, 255)] == ["<0x00>", "<0xFF>"]
 

@@ -10,7 +10,7 @@ import copy
 from typing import Any
 
 from babelpress.errors import TeacherError
-from babelpress.vocabulary.plan import BYTE_PIECES, VocabularyPlan, special_ids, unigram_vocabulary
+from babelpress.vocabulary.plan import BYTE_PIECES, VocabularyPlan, unigram_vocabulary
 
 # Text that spells a byte piece must not become one. The pieces are in the same trie as all others, so
 # the text is cut behind its "<" before the model sees it (FIELD_NOTES A2).
@@ -58,12 +58,6 @@ def new_id(plan: VocabularyPlan, old: int, what: str) -> int:
     if old not in plan.id_map:
         raise TeacherError(f"{what} refers to id {old}, which the plan does not keep")
     return plan.id_map[old]
-
-
-def special_tokens(tokenizer: dict[str, Any]) -> dict[int, str]:
-    """Return id → text of every token that the tokenizer refers to by name."""
-    pieces = tokenizer["model"]["vocab"]
-    return {number: str(pieces[number][0]) for number in sorted(special_ids(tokenizer))}
 
 
 def _map_ids(node: Any, plan: VocabularyPlan) -> Any:
