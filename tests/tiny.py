@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -15,6 +16,10 @@ from safetensors.numpy import save_file
 from babelpress.corpus.bundled import load_meanings
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+XLMR_CONFIG = {
+    "tokenizer_class": "XLMRobertaTokenizer", "cls_token": "<s>", "sep_token": "</s>", "unk_token": "<unk>",
+    "pad_token": "<pad>", "mask_token": "<mask>", "bos_token": "<s>", "eos_token": "</s>",
+}  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -47,6 +52,13 @@ def tokenizer_json(pieces: list[tuple[str, float]]) -> dict:
     return result
 
 
+def id_count(tokenizer: dict) -> int:
+    """How many rows a tokenizer.json needs; added tokens may lie behind the model's vocabulary."""
+    vocabulary = tokenizer["model"]["vocab"]
+    used = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
+    return 1 + max(*used, *(token["id"] for token in tokenizer["added_tokens"]))
+
+
 def make_teacher(
     folder: Path,
     *,
@@ -56,6 +68,8 @@ def make_teacher(
     feed_forward: int = 32,
     positions: int = 128,
     pieces: list[tuple[str, float]] | None = None,
+    tokenizer: dict | None = None,
+    tokenizer_config: dict | None = None,
     spare_rows: int = 5,
     pooler: bool = True,
     pad_in_config: int = 0,
@@ -65,11 +79,14 @@ def make_teacher(
     """Write a random-weight teacher in multilingual-e5-small's layout, traps included.
 
     The config's pad id is not the tokenizer's, there are more rows than pieces, no prompts, and the
-    tokenizer class is the one that transformers 5 rebuilds.
+    tokenizer class is the one that transformers 5 rebuilds. A whole tokenizer.json and its special tokens'
+    roles (of `tests.families`) may be given in place of pieces.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = tokenizer_json(list(words(600)) if pieces is None else pieces)
-    rows = len(tokenizer["model"]["vocab"]) + spare_rows
+    if tokenizer is None:
+        tokenizer = tokenizer_json(list(words(600)) if pieces is None else pieces)
+    roles = XLMR_CONFIG if tokenizer_config is None else tokenizer_config
+    rows = id_count(tokenizer) + spare_rows
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
     config = {
         "architectures": ["BertModel" if model_type == "bert" else "XLMRobertaModel"],
@@ -84,7 +101,7 @@ def make_teacher(
         "vocab_size": rows,
         "layer_norm_eps": 1e-12,
         "pad_token_id": pad_in_config,
-        "tokenizer_class": "XLMRobertaTokenizer",
+        "tokenizer_class": roles["tokenizer_class"],
         "_name_or_path": "somewhere/else",
         "use_cache": True,
     }
@@ -92,11 +109,7 @@ def make_teacher(
     limit = positions - offset
     write = {
         "config.json": config,
-        "tokenizer_config.json": {
-            "tokenizer_class": "XLMRobertaTokenizer", "model_max_length": limit,
-            "cls_token": "<s>", "sep_token": "</s>",
-            "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>", "bos_token": "<s>", "eos_token": "</s>",
-        },
+        "tokenizer_config.json": {"model_max_length": limit, **roles},
         "sentence_bert_config.json": {"max_seq_length": limit, "do_lower_case": False},
         "modules.json": [
             {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
@@ -155,23 +168,37 @@ def _weights(
     return weights
 
 
-def make_e5_small_shape(folder: Path) -> Path:
-    """The reference teacher's shape to the row: 250,002 pieces under 250,037 rows, 12 x 384."""
-    own = [(piece, score) for piece, score in embedded_tokenizer()["model"]["vocab"][4:-1]]
-    lowest = min(score for _, score in own)
+def invented_words() -> Iterator[str]:
+    """Words of made-up syllables (be, bi, ..., bebe, ...), all different, without end."""
     letters = "bcdfghklmnprstvz"
-    made: dict[str, float] = {}
     number = 0
-    known = {piece for piece, _ in own}
-    while len(own) + len(made) < 250_002 - len(SPECIAL) - 1:
+    while True:
         number += 1
-        rest, piece = number, "▁"
+        rest, word = number, ""
         while rest:
             rest, digit = divmod(rest, len(letters) * 5)
-            piece += letters[digit // 5] + "aeiou"[digit % 5]
-        if piece not in known:
-            made[piece] = lowest - 4 * number / 250_000
+            word += letters[digit // 5] + "aeiou"[digit % 5]
+        yield word
+
+
+@lru_cache(maxsize=1)
+def e5_small_pieces() -> tuple[tuple[str, float], ...]:
+    """The reference teacher's number of ordinary pieces: the embedded ones, then invented words of lower scores."""
+    own = [(piece, score) for piece, score in embedded_tokenizer()["model"]["vocab"][4:-1]]
+    lowest = min(score for _, score in own)
+    known = {piece for piece, _ in own}
+    made: list[tuple[str, float]] = []
+    for number, word in enumerate(invented_words(), start=1):
+        if len(own) + len(made) == 250_002 - len(SPECIAL) - 1:
+            break
+        if "▁" + word not in known:
+            made.append(("▁" + word, lowest - 4 * number / 250_000))
+    return (*own, *made)
+
+
+def make_e5_small_shape(folder: Path) -> Path:
+    """The reference teacher's shape to the row: 250,002 pieces under 250,037 rows, 12 x 384."""
     return make_teacher(
-        folder, layers=12, hidden=384, heads=12, feed_forward=1536, positions=512, 
-        pieces=[*own, *made.items()], spare_rows=35,
+        folder, layers=12, hidden=384, heads=12, feed_forward=1536, positions=512,
+        pieces=list(e5_small_pieces()), spare_rows=35,
     )  # fmt: skip

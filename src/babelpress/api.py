@@ -9,6 +9,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from babelpress.checks.result import CheckReport
 from babelpress.errors import BabelpressError
 from babelpress.evaluation.results import ModelResult, Results
 from babelpress.files import read_json, replace_file, write_json, write_text
@@ -17,7 +18,8 @@ from babelpress.recipe import Pooler, Recipe
 from babelpress.stages import read_manifest
 from babelpress.steps import Run, read_plans
 from babelpress.student.sizing import Size, estimate_size
-from babelpress.teacher import Teacher
+from babelpress.teacher import Teacher, locate_teacher
+from babelpress.vocabulary.fertility import LanguageFertility, load_fertility
 from babelpress.vocabulary.plan import LanguageCoverage
 
 T_co = TypeVar("T_co", covariant=True)
@@ -37,7 +39,8 @@ class Plan:
     rows: int
     size: Size
     languages: dict[str, LanguageCoverage]
-    alphabet_missing: int
+    fertility: dict[str, LanguageFertility]
+    alphabet_missing: tuple[str, ...]
     corpus: dict[str, Any]
     flops: dict[str, float]
     target_bytes: int
@@ -53,7 +56,8 @@ class Plan:
             "parameters_without_pooler": self.size.parameters_without_pooler,
             "weight_bytes": self.size.weight_bytes,
             "languages": {code: vars(cover) for code, cover in self.languages.items()},
-            "alphabet_missing": self.alphabet_missing,
+            "fertility": {code: vars(figures) for code, figures in self.fertility.items()},
+            "alphabet_missing": list(self.alphabet_missing),
             "corpus": self.corpus,
             "flops": self.flops,
             "target_bytes": self.target_bytes,
@@ -135,7 +139,8 @@ def plan(run: Run) -> Plan:
         rows=vocabulary.rows,
         size=estimate_size(run.teacher, layers=len(layers.kept), rows=vocabulary.rows, pooler=pooler),
         languages=vocabulary.languages,
-        alphabet_missing=len(vocabulary.alphabet_missing),
+        fertility=load_fertility(run.path("vocabulary") / "fertility.json"),
+        alphabet_missing=vocabulary.alphabet_missing,
         corpus=corpus,
         flops={
             "targets": sentences * mean * 2 * _matrix_parameters(run.teacher, run.teacher.layers),
@@ -189,6 +194,20 @@ def run(opened: Run) -> Results:
     return Results.model_validate(read_json(opened.folder / "results.json"))
 
 
+def check(
+    folder: Path | str, *, teacher: str | None = None, texts: Iterable[Path | str] = (), full: bool = False
+) -> CheckReport:
+    """Prove that a student folder's tokenizer is its teacher's, only smaller; the folder may be anyone's.
+
+    `teacher` is a folder or a hub id, `texts` are files with one text a line (plain or .gz), `full`
+    tries every Unicode scalar value. Raises BabelpressError when the folder cannot be checked at all.
+    """
+    from babelpress.checks.run import run_checks
+
+    origin = locate_teacher(teacher) if teacher else None
+    return run_checks(Path(folder), teacher=origin, texts=[Path(text) for text in texts], full=full)
+
+
 def write_results(run: Run) -> Results:
     """Gather the figures of finished stages into results.json."""
     models = read_json(run.path("evaluation") / "models.json")
@@ -221,8 +240,9 @@ def write_card(run: Run, results: Results) -> Path:
     layers, vocabulary = read_plans(run)
     shown = (read_manifest(run.path("report")) or {})["counts"]
     text = render_card(
-        results, recipe=run.recipe, teacher=run.teacher, layers=layers, vocabulary=vocabulary, picture=shown
-    )
+        results, recipe=run.recipe, teacher=run.teacher, layers=layers, vocabulary=vocabulary,
+        fertility=load_fertility(run.path("vocabulary") / "fertility.json"), picture=shown,
+    )  # fmt: skip
     replace_file(run.path("student") / PICTURE, lambda path: shutil.copyfile(run.path("report") / PICTURE, path))
     target = run.path("student") / "README.md"
     write_text(target, text)
@@ -233,4 +253,4 @@ def _matrix_parameters(teacher: Teacher, layers: int) -> int:
     return layers * (4 * teacher.hidden**2 + 2 * teacher.hidden * teacher.feed_forward)
 
 
-__all__ = ["Plan", "Verb", "card", "distill", "evaluate", "load_run", "plan", "press", "run", "visualize"]
+__all__ = ["Plan", "Verb", "card", "check", "distill", "evaluate", "load_run", "plan", "press", "run", "visualize"]

@@ -13,12 +13,12 @@ import yaml
 
 from babelpress import steps
 from babelpress.errors import BabelpressError
-from babelpress.files import read_json, write_text
+from babelpress.files import write_text
 from babelpress.recipe import LayerMethod, Recipe
 from babelpress.stages import Stage, run_stage
 from babelpress.steps import Run
 from babelpress.student.layers import plan_layers
-from babelpress.teacher import Teacher, read_teacher
+from babelpress.teacher import read_teacher
 
 STAGES: dict[str, Stage[Run]] = {
     stage.name: stage
@@ -66,20 +66,20 @@ def open_run(
         name=section.model if teacher else None,
         prompts=section.prompts, trust_remote_code=section.trust_remote_code,
     )  # fmt: skip
-    plan_early(recipe, facts)
+    run = Run(recipe, output or Path("runs") / recipe.name, facts, data_dir)
+    plan_early(run)
     check_tasks(recipe.evaluation.tasks)
-    return Run(recipe, output or Path("runs") / recipe.name, facts, data_dir)
+    return run
 
 
-def plan_early(recipe: Recipe, teacher: Teacher) -> None:
+def plan_early(run: Run) -> None:
     """Refuse what this teacher cannot give before an hour is spent. Raises PlanError or TeacherError."""
     from babelpress.distillation.targets import check_length
-    from babelpress.vocabulary.plan import unigram_vocabulary
 
-    if recipe.layers.method is not LayerMethod.IMPORTANCE:
-        plan_layers(recipe.layers, layers=teacher.layers)
-    unigram_vocabulary(read_json(teacher.folder / "tokenizer.json"))
-    check_length(teacher, recipe.distillation.max_length)
+    if run.recipe.layers.method is not LayerMethod.IMPORTANCE:
+        plan_layers(run.recipe.layers, layers=run.teacher.layers)
+    steps.budget_rows(run)
+    check_length(run.teacher, run.recipe.distillation.max_length)
 
 
 def bring_up(run: Run, until: Iterable[str]) -> list[str]:

@@ -42,10 +42,36 @@ class LayerMethod(_Name):
 
 
 class VocabularyMethod(_Name):
-    """How the kept pieces are chosen: an exact number of rows, or all that the corpus uses."""
+    """How many pieces are kept: an exact number of rows, a share of every language's tokens, or all in use."""
 
     BUDGET = "budget"
+    COVERAGE = "coverage"
     SEEN = "seen"
+
+
+class VocabularyObjective(_Name):
+    """Which pieces fill a budget: those that make text shortest in tokens, or the most frequent ones."""
+
+    FERTILITY = "fertility"
+    FREQUENCY = "frequency"
+
+
+class SpecialText(_Name):
+    """What text that spells a special token (`</s>`) does: what it does with the teacher, or nothing special."""
+
+    AS_TEACHER = "as_teacher"
+    PLAIN = "plain"
+
+
+class NewRows(_Name):
+    """What the embedding rows of new (byte) pieces start from.
+
+    `noise` is the reference's: the mean of the kept rows and noise. `dropped` is the mean of the rows of
+    the dropped pieces that such a byte helps to spell, weighed by how often they occur.
+    """
+
+    NOISE = "noise"
+    DROPPED = "dropped"
 
 
 class Pooler(_Name):
@@ -168,23 +194,43 @@ class LayersSection(_Section):
 
 
 class VocabularySection(_Section):
-    """Which pieces stay. `size` counts embedding rows, byte pieces included.
+    """Which pieces stay.
 
+    A budget is `size` (embedding rows, byte pieces included) or `mib` (fp32 weights of the whole student).
+    `coverage` keeps, for every language, the fewest pieces that make up this share of its tokens.
     `language_exponent` weighs languages as (their share of the corpus) ** exponent: 1 counts every
     token alike, 0 gives every language the same say (Conneau et al. 2020, section 3.1, use 0.3).
+    `byte_rate` is the share of a language's tokens that may be byte pieces; characters are kept for it,
+    as far as `character_share` of the room.
     """
 
     method: VocabularyMethod = VocabularyMethod.BUDGET
     size: int | None = Field(default=None, ge=1)
+    mib: float | None = Field(default=None, gt=0.0)
+    coverage: float | None = Field(default=None, gt=0.0, le=1.0)
+    objective: VocabularyObjective = VocabularyObjective.FERTILITY
     min_count: int = Field(default=1, ge=1)
     language_exponent: float = Field(default=0.3, ge=0.0, le=1.0)
     alphabet: bool = True
     byte_fallback: bool = True
+    byte_rate: float = Field(default=0.001, ge=0.0, le=1.0)
+    character_share: float = Field(default=0.6, ge=0.0, le=1.0)
+    special_text: SpecialText = SpecialText.AS_TEACHER
 
     @model_validator(mode="after")
-    def _size_with_budget(self) -> VocabularySection:
-        if (self.method is VocabularyMethod.BUDGET) != (self.size is not None):
-            raise ValueError("vocabulary.size goes with method 'budget' and with no other")
+    def _amount_with_method(self) -> VocabularySection:
+        given = [name for name in ("size", "mib", "coverage") if getattr(self, name) is not None]
+        amounts: dict[VocabularyMethod, list[list[str]]] = {
+            VocabularyMethod.BUDGET: [["size"], ["mib"]],
+            VocabularyMethod.COVERAGE: [["coverage"]],
+            VocabularyMethod.SEEN: [[]],
+        }
+        allowed = amounts[self.method]
+        if given not in allowed:
+            wanted = " or ".join(f"vocabulary.{names[0]}" if names else "no amount" for names in allowed)
+            raise ValueError(
+                f"method '{self.method}' goes with {wanted} alone (given: {', '.join(given) or 'none of them'})"
+            )
         return self
 
 
@@ -192,6 +238,7 @@ class StudentSection(_Section):
     """What the student folder holds besides the kept weights."""
 
     pooler: Pooler = Pooler.KEEP
+    new_rows: NewRows = NewRows.DROPPED
 
 
 class LossSection(_Section):

@@ -16,7 +16,16 @@ from babelpress.corpus.sentence import BadLine, Sentence, Split
 from babelpress.corpus.sources import read_source, source_files
 from babelpress.files import hash_file, hash_folder, hash_json, read_json, write_json
 from babelpress.machine import describe_machine
-from babelpress.recipe import FileSource, HubSource, LayerMethod, MtebTrainSource, ParallelSource, PiecesSource, Recipe
+from babelpress.recipe import (
+    FileSource,
+    HubSource,
+    LayerMethod,
+    MtebTrainSource,
+    ParallelSource,
+    PiecesSource,
+    Pooler,
+    Recipe,
+)
 from babelpress.student.layers import LayerPlan, plan_layers
 from babelpress.teacher import Teacher
 from babelpress.vocabulary.plan import VocabularyPlan
@@ -77,12 +86,13 @@ def make_corpus(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def _items(run: Run) -> Iterator[Sentence | BadLine]:
-    from babelpress.vocabulary.plan import unigram_vocabulary
+    from babelpress.vocabulary.surface import with_space_marks
+    from babelpress.vocabulary.tokenizer_file import read_tokenizer_file
 
     sources = run.recipe.corpus.sources
     pieces: list[str] = []
     if any(isinstance(source, PiecesSource) for source in sources):
-        pieces = [piece for piece, _ in unigram_vocabulary(read_json(run.teacher.folder / "tokenizer.json"))]
+        pieces = with_space_marks(read_tokenizer_file(run.teacher.folder / "tokenizer.json"))
     for source in sources:
         yield from read_source(source, recipe=run.recipe, data_dir=run.data_dir, pieces=pieces)
 
@@ -96,28 +106,47 @@ def vocabulary_settings(run: Run) -> Any:
         "vocabulary": dump(run.recipe.vocabulary),
         "languages": run.recipe.languages,
         "teacher": run.teacher.fingerprint,
+        "rows": budget_rows(run),
     }
 
 
+def budget_rows(run: Run) -> int | None:
+    """Return the rows that the recipe's budget is worth. Raises PlanError where MiB do not suffice."""
+    from babelpress.student.sizing import rows_within
+
+    recipe = run.recipe
+    if recipe.vocabulary.mib is None:
+        return recipe.vocabulary.size
+    layers = len(recipe.layers.keep or ()) or recipe.layers.count or 0
+    return rows_within(
+        run.teacher, mib=recipe.vocabulary.mib, layers=layers, pooler=recipe.student.pooler is Pooler.KEEP
+    )
+
+
 def make_vocabulary(run: Run, folder: Path) -> dict[str, Any]:
-    """Count the corpus and write the vocabulary plan."""
+    """Count the corpus, write the vocabulary plan, and measure it on held-out text."""
     from babelpress.vocabulary.alphabet import alphabet
-    from babelpress.vocabulary.count import count_pieces, open_tokenizer
-    from babelpress.vocabulary.plan import plan_vocabulary, unigram_vocabulary
+    from babelpress.vocabulary.choose import plan_vocabulary
+    from babelpress.vocabulary.count import count_pieces
+    from babelpress.vocabulary.fertility import measure_fertility, save_fertility
+    from babelpress.vocabulary.surgery import rewrite_tokenizer
+    from babelpress.vocabulary.tokenizer_file import parse_tokenizer, read_tokenizer_file
 
     settings = run.recipe.vocabulary
-    raw = read_json(run.teacher.folder / "tokenizer.json")
-    pieces = len(unigram_vocabulary(raw))
-    tokenizer = open_tokenizer(run.teacher.folder / "tokenizer.json")
+    tokenizer = read_tokenizer_file(run.teacher.folder / "tokenizer.json")
     rows = count_rows(run.path("corpus"), Split.TRAIN)
-    counts = count_pieces(tokenizer, read_texts(run.path("corpus"), Split.TRAIN), ids=pieces, total=rows)
+    counts = count_pieces(tokenizer, read_texts(run.path("corpus"), Split.TRAIN), total=rows)
     counts.save(folder / "counts.npz")
     plan = plan_vocabulary(
-        raw, counts, method=settings.method, size=settings.size, min_count=settings.min_count,
-        language_exponent=settings.language_exponent, byte_fallback=settings.byte_fallback,
-        characters=alphabet(run.recipe.languages, tokenizer.normalizer) if settings.alphabet else None,
+        tokenizer, counts, method=settings.method, size=budget_rows(run), coverage=settings.coverage,
+        objective=settings.objective, min_count=settings.min_count, language_exponent=settings.language_exponent,
+        byte_fallback=settings.byte_fallback, byte_rate=settings.byte_rate, character_share=settings.character_share,
+        characters=alphabet(run.recipe.languages, tokenizer) if settings.alphabet else None,
     )  # fmt: skip
     plan.save(folder / "plan.json")
+    student = parse_tokenizer(rewrite_tokenizer(tokenizer, plan))
+    held_out = read_texts(run.path("corpus"), Split.VALIDATION)
+    save_fertility(folder / "fertility.json", measure_fertility(tokenizer, student, held_out))
     return {"rows": plan.rows, "kept": len(plan.kept), "new": len(plan.new_pieces), "unseen": plan.unseen}
 
 
@@ -174,7 +203,12 @@ def first_texts(corpus: Path, split: Split, count: int) -> list[str]:
 
 def pressed_settings(run: Run) -> Any:
     """Return what the pressed student depends on besides the plans."""
-    return {"student": dump(run.recipe.student), "seed": run.recipe.seed, "teacher": teacher_key(run)}
+    return {
+        "student": dump(run.recipe.student),
+        "special_text": str(run.recipe.vocabulary.special_text),
+        "seed": run.recipe.seed,
+        "teacher": teacher_key(run),
+    }
 
 
 def make_pressed(run: Run, folder: Path) -> dict[str, Any]:
@@ -188,7 +222,8 @@ def make_pressed(run: Run, folder: Path) -> dict[str, Any]:
         folder,
         layers=layers,
         vocabulary=vocabulary,
-        pooler=run.recipe.student.pooler,
+        settings=run.recipe.student,
+        special_text=run.recipe.vocabulary.special_text,
         seed=run.recipe.seed,
     )
     return model_facts(folder)

@@ -75,28 +75,42 @@ def plan_view(plan: Plan, *, gflops: float) -> RenderableType:
         f"{plan.size.parameters_without_pooler:,}",
     )
     sizes.add_row("fp32 weights, MiB", f"{4 * teacher.parameters / 2**20:.1f}", f"{plan.size.mib:.1f}")
-    languages = Table(title="languages, on the training text", title_justify="left", title_style="bold", pad_edge=False)
-    for name in ("", "sentences", "tokens each", "pieces kept, %", "in bytes, %"):
+    languages = Table(title="languages, on held-out text", title_justify="left", title_style="bold", pad_edge=False)
+    for name in ("", "sentences", "tokens each", "in the student", "longer, %", "in bytes, %", "kept, %"):
         languages.add_column(name, justify="right" if name else "left")
     for code, cover in plan.languages.items():
-        languages.add_row(
-            code,
-            f"{cover.sentences:,}",
-            f"{cover.tokens_per_sentence:.1f}",
-            f"{100 * cover.kept:.1f}",
-            f"{100 * cover.spelled_in_bytes:.2f}",
+        text = plan.fertility.get(code)
+        figures = (
+            [
+                f"{text.teacher:.1f}",
+                f"{text.student:.1f}",
+                f"{100 * text.ratio - 100:.1f}",
+                f"{100 * text.byte_rate:.2f}",
+            ]
+            if text
+            else ["", "", "", ""]
         )
+        languages.add_row(code, f"{cover.sentences:,}", *figures, f"{100 * cover.kept:.1f}")
     cost = Table.grid(padding=(0, 2))
     for stage, flops in plan.flops.items():
         cost.add_row(stage, f"{flops / 1e12:,.1f} TFLOP", f"at least {_duration(flops / (gflops * 1e9))} here")
     cost.add_row("targets on disk", f"{plan.target_bytes / 2**20:,.1f} MiB", "")
+    short = {code: cover.characters_more for code, cover in plan.languages.items() if cover.characters_more}
+    wanted = ", ".join(f"{code} {count:,}" for code, count in short.items())
     notes = Text(
-        f"layers: {plan.layers_reason}; {plan.corpus['splits']['train']:,} training sentences; {plan.alphabet_missing} "
-        f"characters of the scripts are not in the teacher's vocabulary; times at the {gflops:,.0f} GFLOP/s that fp32 "
-        "matrix products reach on this machine right now",
+        "sentences, kept: training text, the share of its tokens whose piece stays; "
+        f"{_characters_short(plan)}layers: {plan.layers_reason}; {plan.corpus['splits']['train']:,} training sentences; "
+        f"{len(plan.alphabet_missing)} characters of the alphabet are not in the teacher's vocabulary; times at the "
+        f"{gflops:,.0f} GFLOP/s that fp32 matrix products reach on this machine right now",
         style="dim",
     )
     return Group(sizes, languages, cost, notes)
+
+
+def _characters_short(plan: Plan) -> str:
+    short = {code: cover.characters_more for code, cover in plan.languages.items() if cover.characters_more}
+    listed = ", ".join(f"{code} {count:,}" for code, count in short.items())
+    return f"characters that the byte rate would need beyond the budget, a row each: {listed}; " if short else ""
 
 
 def _score(model: ModelResult, name: str) -> str:

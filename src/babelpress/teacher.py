@@ -13,6 +13,7 @@ import yaml
 from babelpress.errors import BabelpressError, HubError, TeacherError
 from babelpress.files import hash_file, hash_json, inside, read_json
 from babelpress.tensors import Checkpoint, open_checkpoint
+from babelpress.vocabulary.tokenizer_file import read_tokenizer_file
 
 EMBEDDED = "embedded"
 EMBEDDED_ID = "babelpress/reference-teacher"
@@ -138,11 +139,12 @@ def read_teacher(
     checkpoint = open_checkpoint(folder)
     prefix = _embedding_prefix(checkpoint, name)
     rows, hidden = checkpoint.shape(f"{prefix}embeddings.word_embeddings.weight")
-    tokenizer = _read_object(folder, "tokenizer.json")
-    pieces, top = _count_pieces(tokenizer)
-    if top >= rows:
+    tokenizer = read_tokenizer_file(folder / "tokenizer.json")
+    pieces = len(tokenizer.pieces)
+    if pieces > rows:
         raise TeacherError(
-            f"{name}: tokenizer.json has id {top} but the embedding matrix has {rows} rows; they do not belong together"
+            f"{name}: {tokenizer.origin} has {pieces} pieces but the embedding matrix has {rows} rows; they do not "
+            "belong together"
         )
     layers = _count_layers(checkpoint, prefix, name)
     sizes = {key: checkpoint.size(key) for key in checkpoint.names() if _counts(key, prefix)}
@@ -167,7 +169,7 @@ def read_teacher(
         normalised=any(module.kind == "Normalize" for module in modules),
         prompts=prompts,
         default_prompt=default_prompt if default_prompt in prompts else None,
-        tokenizer_kind=str(tokenizer.get("model", {}).get("type")),
+        tokenizer_kind=str(tokenizer.family),
         licence=_read_licence(folder),
         parameters=sum(sizes.values()),
         parameters_without_pooler=sum(sizes.values()) - pooler,
@@ -261,16 +263,6 @@ def _count_layers(checkpoint: Checkpoint, prefix: str, name: str) -> int:
     if not numbers or numbers != set(range(len(numbers))):
         raise TeacherError(f"{name}: layers {sorted(numbers)} are not numbered 0, 1, 2, ...")
     return len(numbers)
-
-
-def _count_pieces(tokenizer: dict[str, Any]) -> tuple[int, int]:
-    """Return how many ids a tokenizer.json defines and the highest of them."""
-    vocabulary = tokenizer.get("model", {}).get("vocab", [])
-    ids = set(vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary)))
-    ids |= {token["id"] for token in tokenizer.get("added_tokens", [])}
-    if not ids:
-        raise TeacherError("tokenizer.json has no vocabulary")
-    return len(ids), max(ids)
 
 
 def _max_length(folder: Path, config: dict[str, Any]) -> int:

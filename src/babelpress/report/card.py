@@ -12,6 +12,7 @@ from babelpress.evaluation.results import ModelResult, Results, Score
 from babelpress.recipe import Recipe
 from babelpress.student.layers import LayerPlan
 from babelpress.teacher import EMBEDDED_ID, Teacher
+from babelpress.vocabulary.fertility import LanguageFertility
 from babelpress.vocabulary.plan import VocabularyPlan
 
 PICTURE = "umap.png"
@@ -27,6 +28,7 @@ def render_card(
     teacher: Teacher,
     layers: LayerPlan,
     vocabulary: VocabularyPlan,
+    fertility: dict[str, LanguageFertility],
     picture: dict[str, Any],
 ) -> str:
     """Return README.md: the hub's metadata and the text. `picture` says what umap.png shows."""
@@ -53,6 +55,7 @@ def render_card(
         machine=results.machine,
         layers=layers,
         vocabulary=vocabulary,
+        fertility=fertility,
         groups=_groups(student, original),
         licence_text=_licence_text(teacher),
         prompt_words=_prompt_words(recipe.distillation.prompts),

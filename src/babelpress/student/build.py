@@ -6,12 +6,13 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from babelpress.files import read_json, write_json, write_text
-from babelpress.recipe import Pooler
+from babelpress.recipe import NewRows, Pooler, SpecialText, StudentSection
 from babelpress.student.folder import (
     sentence_bert_config,
     sentence_transformers_config,
@@ -22,12 +23,16 @@ from babelpress.student.folder import (
     tokenizer_config,
 )
 from babelpress.student.layers import LayerPlan
+from babelpress.student.rows import dropped_rows, noise_rows
 from babelpress.teacher import Teacher
 from babelpress.tensors import Checkpoint, open_checkpoint, save_tensors
 from babelpress.vocabulary.plan import VocabularyPlan
-from babelpress.vocabulary.surgery import rewrite_tokenizer
+from babelpress.vocabulary.surface import surface_of
+from babelpress.vocabulary.surgery import rewrite_tokenizer, without_special_text
+from babelpress.vocabulary.tokenizer_file import TokenizerFile, read_tokenizer_file
 
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
+_SAVES = 8
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)")
 
 
@@ -37,24 +42,24 @@ def press_student(
     *,
     layers: LayerPlan,
     vocabulary: VocabularyPlan,
-    pooler: Pooler,
+    settings: StudentSection,
+    special_text: SpecialText = SpecialText.AS_TEACHER,
     seed: int,
 ) -> None:
     """Write the pressed student: a plain SentenceTransformer folder, fp32 safetensors.
 
-    Only the kept rows and layers are read. `folder` must exist.
+    Only the kept rows and layers are read, and the rows of dropped characters. `folder` must exist.
     """
+    tokenizer = read_tokenizer_file(teacher.folder / "tokenizer.json")
     weights = press_weights(
-        open_checkpoint(teacher.folder),
-        prefix=teacher.prefix,
-        layers=layers,
-        vocabulary=vocabulary,
-        pooler=pooler,
-        seed=seed,
-    )
+        open_checkpoint(teacher.folder), tokenizer, prefix=teacher.prefix, layers=layers, vocabulary=vocabulary,
+        settings=settings, seed=seed,
+    )  # fmt: skip
     save_tensors(folder / "model.safetensors", weights)
-    has_pooler = any(name.startswith("pooler.") for name in weights)
-    write_student_files(teacher, folder, layers=layers, vocabulary=vocabulary, has_pooler=has_pooler)
+    write_student_files(
+        teacher, folder, tokenizer=rewrite_tokenizer(tokenizer, vocabulary), layers=layers, rows=vocabulary.rows,
+        has_pooler=any(name.startswith("pooler.") for name in weights), special_text=special_text,
+    )  # fmt: skip
 
 
 def replace_weights(pressed: Path, trained: Path, target: Path) -> None:
@@ -67,17 +72,27 @@ def replace_weights(pressed: Path, trained: Path, target: Path) -> None:
 
 def press_weights(
     checkpoint: Checkpoint,
+    tokenizer: TokenizerFile,
     *,
     prefix: str,
     layers: LayerPlan,
     vocabulary: VocabularyPlan,
-    pooler: Pooler,
+    settings: StudentSection,
     seed: int,
 ) -> dict[str, NDArray[np.float32]]:
     """Return the student's tensors by their bare names (no `bert.` before them)."""
-    kept = np.array(vocabulary.kept, dtype=np.int64)
-    rows = checkpoint.read(prefix + WORD_EMBEDDINGS, rows=kept)
-    weights = {WORD_EMBEDDINGS: np.concatenate([rows, new_rows(rows, len(vocabulary.new_pieces), seed=seed)])}
+    matrix = prefix + WORD_EMBEDDINGS
+    rows = checkpoint.read(matrix, rows=np.array(vocabulary.kept, dtype=np.int64))
+    if settings.new_rows is NewRows.DROPPED:
+        ids, surface = vocabulary.dropped.ids, surface_of(tokenizer)
+        new = dropped_rows(
+            rows, vocabulary.new_pieces, dropped=checkpoint.read(matrix, rows=np.array(ids, dtype=np.int64)),
+            texts=[surface(tokenizer.pieces[number]) or "" for number in ids],
+            shares=vocabulary.dropped.shares, seed=seed,
+        )  # fmt: skip
+    else:
+        new = noise_rows(rows, len(vocabulary.new_pieces), seed=seed)
+    weights = {WORD_EMBEDDINGS: np.concatenate([rows, new])}
     place = {old: new for new, old in enumerate(layers.kept)}
     for name in checkpoint.names():
         bare = name.removeprefix(prefix)
@@ -86,38 +101,38 @@ def press_weights(
         if match := _LAYER.fullmatch(bare):
             if (old := int(match.group(1))) in place:
                 weights[f"encoder.layer.{place[old]}.{match.group(2)}"] = checkpoint.read(name)
-        elif bare.startswith("embeddings.") or (bare.startswith("pooler.") and pooler is Pooler.KEEP):
+        elif bare.startswith("embeddings.") or (bare.startswith("pooler.") and settings.pooler is Pooler.KEEP):
             weights[bare] = checkpoint.read(name)
     return weights
 
 
-def new_rows(rows: NDArray[np.float32], count: int, *, seed: int) -> NDArray[np.float32]:
-    """Return `count` rows near the mean of the kept ones: mean + 0.1 std noise.
-
-    This is what the reference student does (`prepare_me5s_v3.py` of gomyk/SmallLanguageModels).
-    """
-    noise = np.random.default_rng(seed).standard_normal((count, rows.shape[1]), dtype=np.float32)
-    return rows.mean(axis=0) + np.float32(0.1) * rows.std(axis=0) * noise
-
-
 def write_student_files(
-    teacher: Teacher, folder: Path, *, layers: LayerPlan, vocabulary: VocabularyPlan, has_pooler: bool
+    teacher: Teacher,
+    folder: Path,
+    *,
+    tokenizer: dict[str, Any],
+    layers: LayerPlan,
+    rows: int,
+    has_pooler: bool,
+    special_text: SpecialText,
 ) -> None:
     """Write everything but the weights: tokenizer, configs, pooling, prompts, further modules."""
     source = teacher.folder
-    tokenizer = read_json(source / "tokenizer.json")
-    rewritten = rewrite_tokenizer(tokenizer, vocabulary)
     own_config = read_json(source / "tokenizer_config.json") if (source / "tokenizer_config.json").is_file() else {}
-    tokens = special_tokens_map(rewritten, own_config)
-    write_text(folder / "tokenizer.json", compact_tokenizer(rewritten))
-    write_json(folder / "tokenizer_config.json", tokenizer_config(tokens, max_length=teacher.max_length))
+    tokens = special_tokens_map(tokenizer, own_config)
+    shipped = without_special_text(tokenizer) if special_text is SpecialText.PLAIN else tokenizer
+    write_text(folder / "tokenizer.json", compact_tokenizer(shipped))
+    write_json(
+        folder / "tokenizer_config.json",
+        tokenizer_config(tokens, own_config, max_length=teacher.max_length, special_text=special_text),
+    )
     write_json(folder / "special_tokens_map.json", tokens)
     config = student_config(
         read_json(source / "config.json"),
-        tokenizer=rewritten,
+        tokenizer=tokenizer,
         tokens=tokens,
         layers=len(layers.kept),
-        rows=vocabulary.rows,
+        rows=rows,
     )
     write_json(folder / "config.json", config)
     write_json(folder / "sentence_bert_config.json", sentence_bert_config(teacher, pooler=has_pooler))
@@ -136,8 +151,18 @@ def write_student_files(
                 shutil.copyfile(source / module.path / name, target / name)
 
 
-def compact_tokenizer(tokenizer: dict[str, object]) -> str:
-    """Return a tokenizer.json's text as the tokenizers library writes it, so that a save changes nothing."""
+def compact_tokenizer(tokenizer: dict[str, Any]) -> str:
+    """Return a tokenizer.json's text as the tokenizers library writes it, so that a save changes nothing.
+
+    That library reads some scores off by the last bit, so its own writing of them can change once or twice
+    more before it stands still.
+    """
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_str(json.dumps(tokenizer, ensure_ascii=False)).to_str(pretty=True)
+    text = json.dumps(tokenizer, ensure_ascii=False)
+    for _ in range(_SAVES):
+        again = Tokenizer.from_str(text).to_str(pretty=True)
+        if again == text:
+            break
+        text = again
+    return text

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from babelpress.errors import TeacherError
+from babelpress.recipe import SpecialText
 from babelpress.teacher import Teacher
+from babelpress.vocabulary.tokenizer_file import parts_of
 
 # transformers 5 rebuilds an XLMRobertaTokenizer from its pieces and drops byte fallback; this class
 # takes tokenizer.json as it is, in 4.x and 5.x (FIELD_NOTES A1).
@@ -24,6 +26,8 @@ _ROLES = {
     "pad_token": ("<pad>", "[PAD]"),
     "mask_token": ("<mask>", "[MASK]"),
 }
+# Classes of transformers that pad on the left without saying so in any file.
+_PAD_LEFT = ("Gemma", "Llama", "CodeLlama", "Cohere", "Siglip2", "XLNet")
 # What a config keeps of the teacher's; everything else is a default or says where the teacher lay (B8).
 _CONFIG_KEYS = (
     "model_type",
@@ -57,19 +61,31 @@ def special_tokens_map(tokenizer: dict[str, Any], config: dict[str, Any]) -> dic
             token = added[text]
             keys = ("content", "lstrip", "normalized", "rstrip", "single_word")
             roles[role] = {key: token[key] for key in keys} if token["lstrip"] or token["rstrip"] else text
-    for role in ("pad_token", "unk_token"):
+    byte_level = any(part["type"] == "ByteLevel" for part in parts_of(tokenizer.get("pre_tokenizer")))
+    for role in ("pad_token",) if byte_level else ("pad_token", "unk_token"):
         if role not in roles:
             raise TeacherError(f"the tokenizer has no {role}; batches and unknown characters need one")
     return roles
 
 
-def tokenizer_config(tokens: dict[str, Any], *, max_length: int) -> dict[str, Any]:
-    """Return tokenizer_config.json; its length is the one source of truth for every reader (A13)."""
+def tokenizer_config(
+    tokens: dict[str, Any], teacher: dict[str, Any], *, max_length: int, special_text: SpecialText
+) -> dict[str, Any]:
+    """Return tokenizer_config.json; its length is the one source of truth for every reader (A13).
+
+    `teacher` is the teacher's, of which the sides of padding and truncation are kept.
+    """
+    plain = {"split_special_tokens": True} if special_text is SpecialText.PLAIN else {}
+    left = str(teacher.get("tokenizer_class", "")).startswith(_PAD_LEFT)
+    sides: dict[str, Any] = {key: teacher[key] for key in ("padding_side", "truncation_side") if key in teacher}
     return {
         "tokenizer_class": TOKENIZER_CLASS,
         "model_max_length": max_length,
         "model_input_names": ["input_ids", "attention_mask"],
         "clean_up_tokenization_spaces": False,
+        **({"padding_side": "left"} if left else {}),
+        **sides,
+        **plain,
         **{role: token["content"] if isinstance(token, dict) else token for role, token in tokens.items()},
     }
 

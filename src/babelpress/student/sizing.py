@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from babelpress.errors import PlanError
 from babelpress.teacher import Teacher
 
 
@@ -39,3 +40,18 @@ def estimate_size(teacher: Teacher, *, layers: int, rows: int, pooler: bool) -> 
     bare = others + rows * teacher.hidden + layers * per_layer
     own_pooler = teacher.parameters - teacher.parameters_without_pooler
     return Size(bare + (own_pooler if pooler else 0), bare)
+
+
+def rows_within(teacher: Teacher, *, mib: float, layers: int, pooler: bool) -> int:
+    """Return the most embedding rows with which the student's fp32 weights stay within `mib`.
+
+    Raises PlanError when the layers alone take more.
+    """
+    without = estimate_size(teacher, layers=layers, rows=0, pooler=pooler)
+    rows = int((mib * 2**20 - without.weight_bytes) // (4 * teacher.hidden))
+    if rows < 1:
+        raise PlanError(
+            f"vocabulary.mib is {mib:g}, but {layers} layers without any vocabulary take {without.mib:.1f} MiB; "
+            "give more, or keep fewer layers"
+        )
+    return rows

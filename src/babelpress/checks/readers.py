@@ -1,0 +1,140 @@
+"""The ways in which users read a folder's tokenizer, each once more after a save."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from babelpress.errors import BabelpressError, TeacherError
+from babelpress.files import inside, read_json
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+RUST, AUTO, SENTENCE = "tokenizers", "AutoTokenizer", "SentenceTransformer"
+SAVED = ", saved"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One way to read a folder's tokenizer; `fault` says why it failed, and then `tokenizer` is None."""
+
+    name: str
+    tokenizer: Any = None
+    fault: str | None = None
+
+    def encode(self, texts: list[str], *, special: bool = True) -> list[list[int]]:
+        """Return the ids of texts, called as users call it. Raises BabelpressError when it cannot."""
+        if not texts:
+            return []
+        try:
+            if self.name.startswith(RUST):
+                found = self.tokenizer.encode_batch_fast(texts, add_special_tokens=special)
+                return [encoding.ids for encoding in found]
+            if special:
+                return self.tokenizer(texts)["input_ids"]
+            return self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        except Exception as error:  # noqa: BLE001 (tokenizers raises bare Exception)
+            raise BabelpressError(f"{self.name} cannot encode: {_one_line(error)}") from None
+
+
+def transformer_folder(folder: Path) -> Path:
+    """Return where a SentenceTransformer keeps its transformer. Raises BabelpressError when it is none."""
+    if not folder.is_dir():
+        raise BabelpressError(f"{folder} is not a folder; give a student's, like runs/demo/student")
+    if not (folder / "modules.json").is_file():
+        raise BabelpressError(f"{folder} has no modules.json; a SentenceTransformer folder was expected")
+    modules = read_json(folder / "modules.json")
+    try:
+        return inside(folder, str(modules[0]["path"]) or ".")
+    except (TypeError, KeyError, IndexError):
+        raise BabelpressError(f"{folder / 'modules.json'} is not a list of modules with path and type") from None
+
+
+def open_plain(path: Path) -> Tokenizer:
+    """Open a tokenizer.json without the truncation and padding that it may carry. Raises TeacherError."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # noqa: BLE001 (tokenizers raises bare Exception)
+        raise TeacherError(f"{path} is not a tokenizer: {_one_line(error)}") from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+@contextmanager
+def open_readers(folder: Path) -> Iterator[tuple[tuple[Reader, ...], Any]]:
+    """Give six readers of a folder, and its loaded SentenceTransformer (None if it cannot be loaded)."""
+    home = transformer_folder(folder)
+    with TemporaryDirectory(prefix="babelpress-check-") as name:
+        scratch = Path(name)
+        rust = _twice(RUST, _load_rust, home / "tokenizer.json", scratch / "tokenizer.json", _save_rust)
+        auto = _twice(AUTO, _load_auto, home, scratch / "auto", _save_auto(home))
+        sentence = _twice(SENTENCE, _load_sentence, folder, scratch / "sentence", _save_sentence)
+        readers = [*rust, *auto, *(Reader(r.name, getattr(r.tokenizer, "tokenizer", None), r.fault) for r in sentence)]
+        yield tuple(readers), sentence[0].tokenizer
+
+
+def _twice(
+    name: str, load: Callable[[Path], Any], place: Path, scratch: Path, save: Callable[[Any, Path], None]
+) -> list[Reader]:
+    first = _attempt(name, lambda: load(place))
+
+    def again() -> Any:
+        save(first.tokenizer, scratch)
+        return load(scratch)
+
+    second = Reader(name + SAVED, fault=first.fault) if first.fault else _attempt(name + SAVED, again)
+    return [first, second]
+
+
+def _attempt(name: str, load: Callable[[], Any]) -> Reader:
+    try:
+        return Reader(name, load())
+    except Exception as error:  # noqa: BLE001 (whatever a library raises on this folder is the finding)
+        return Reader(name, fault=_one_line(error))
+
+
+def _load_rust(path: Path) -> Any:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(path))
+
+
+def _save_rust(tokenizer: Any, path: Path) -> None:
+    tokenizer.save(str(path))
+
+
+def _load_auto(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+
+
+def _save_auto(home: Path) -> Callable[[Any, Path], None]:
+    def save(tokenizer: Any, folder: Path) -> None:
+        tokenizer.save_pretrained(str(folder))
+        shutil.copyfile(home / "config.json", folder / "config.json")
+
+    return save
+
+
+def _load_sentence(folder: Path) -> Any:
+    from babelpress.encoders import load_encoder
+
+    return load_encoder(folder, device="cpu")
+
+
+def _save_sentence(model: Any, folder: Path) -> None:
+    model.save_pretrained(str(folder), create_model_card=False)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -1,0 +1,67 @@
+"""What a check found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+
+class Status(str, Enum):
+    """How a check ended."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    SKIPPED = "skipped"
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One row of a report.
+
+    `tested` counts what was looked at; `first_failure` is the first input (a text, a piece, a file or
+    a place in one) that failed.
+    """
+
+    name: str
+    status: Status
+    tested: int
+    detail: str
+    first_failure: str | None = None
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """All that was found in a folder."""
+
+    folder: str
+    teacher: str | None
+    results: tuple[CheckResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether nothing failed; what was skipped did not."""
+        return all(result.status is not Status.FAIL for result in self.results)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the report as JSON-able values."""
+        results = [{**asdict(result), "status": str(result.status)} for result in self.results]
+        return {"folder": self.folder, "teacher": self.teacher, "passed": self.passed, "results": results}
+
+
+def judge(name: str, *, tested: int, failures: Sequence[tuple[str, str]], note: str = "") -> CheckResult:
+    """Return a pass with its note, or a failure that tells of the first of (input, what is wrong)."""
+    if not failures:
+        return CheckResult(name, Status.PASS, tested, note)
+    first, wrong = failures[0]
+    more = f" (and {len(failures) - 1:,} more)" if len(failures) > 1 else ""
+    return CheckResult(name, Status.FAIL, tested, wrong + more, first)
+
+
+def skipped(name: str, reason: str) -> CheckResult:
+    """Return a check that was not made, with the reason."""
+    return CheckResult(name, Status.SKIPPED, 0, reason)
