@@ -25,7 +25,7 @@ ROWS = 15_424
 
 
 def press_with_babelpress(teacher: Path, plan: Path, out: Path) -> None:
-    from babelpress.recipe import Pooler
+    from babelpress.recipe import StudentSection
     from babelpress.student.build import press_student
     from babelpress.student.layers import LayerPlan
     from babelpress.teacher import read_teacher
@@ -33,7 +33,7 @@ def press_with_babelpress(teacher: Path, plan: Path, out: Path) -> None:
 
     press_student(
         read_teacher(str(teacher)), out, layers=LayerPlan(LAYERS, 12, "given"), vocabulary=VocabularyPlan.load(plan),
-        pooler=Pooler.KEEP, seed=20,
+        settings=StudentSection(), seed=20,
     )  # fmt: skip
 
 
@@ -64,15 +64,14 @@ WAYS = {"babelpress": press_with_babelpress, "usual": press_the_usual_way}
 def prepare(folder: Path) -> None:
     """Write the teacher and a plan that keeps its most probable pieces."""
     sys.path.insert(0, str(ROOT))
-    from babelpress.files import read_json
-    from babelpress.vocabulary.plan import BYTE_PIECES, VocabularyPlan, special_ids
+    from babelpress.vocabulary.plan import VocabularyPlan
+    from babelpress.vocabulary.tokenizer_file import BYTE_PIECES, read_tokenizer_file
     from tests.tiny import make_e5_small_shape
 
     teacher = make_e5_small_shape(folder / "teacher")
-    tokenizer = read_json(teacher / "tokenizer.json")
-    vocabulary = tokenizer["model"]["vocab"]
-    special = special_ids(tokenizer)
-    by_score = sorted((n for n in range(len(vocabulary)) if n not in special), key=lambda n: -vocabulary[n][1])
+    tokenizer = read_tokenizer_file(teacher / "tokenizer.json")
+    special = tokenizer.named_ids
+    by_score = sorted(set(range(len(tokenizer.pieces))) - special, key=lambda number: -tokenizer.scores[number])
     kept = sorted([*special, *by_score[: ROWS - 256 - len(special)]])
     VocabularyPlan(tuple(kept), BYTE_PIECES, {}, 0, 0, ()).save(folder / "plan.json")
 

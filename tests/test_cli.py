@@ -23,7 +23,7 @@ from babelpress.cli import main
 from babelpress.recipe import Recipe
 from tests.distillation import RECIPE, write_recipe
 
-VERBS = ("run", "plan", "press", "distill", "evaluate", "visualize", "card")
+VERBS = ("run", "plan", "press", "distill", "evaluate", "visualize", "card", "check")
 RECIPES = ("list", "show", "init")
 
 

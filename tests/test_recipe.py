@@ -15,10 +15,13 @@ from babelpress.recipe import (
     FileSource,
     HubSource,
     LayerMethod,
+    NewRows,
     Precision,
     Recipe,
     Reduction,
+    SpecialText,
     VocabularyMethod,
+    VocabularyObjective,
 )
 from babelpress.recipe_text import read_recipe_text, shipped_recipes
 
@@ -91,6 +94,12 @@ def test_a_key_of_another_kind_of_source_is_refused(setting: str):
         ("languages=[English]", "languages.0"),
         ("languages.0=EN", "languages.0"),
         ("vocabulary.language_exponent=1.5", "vocabulary.language_exponent"),
+        ("vocabulary.objective=shortest", "vocabulary.objective"),
+        ("vocabulary.byte_rate=-0.1", "vocabulary.byte_rate"),
+        ("vocabulary.byte_rate=1.1", "vocabulary.byte_rate"),
+        ("vocabulary.character_share=1.1", "vocabulary.character_share"),
+        ("vocabulary.special_text=text", "vocabulary.special_text"),
+        ("student.new_rows=zero", "student.new_rows"),
         ("description=2024-01-31", "description"),  # YAML reads a date
         ("teacher.prompts={query: [a]}", "teacher.prompts.query"),
         ("1=2", "1"),
@@ -150,9 +159,37 @@ def test_layers_said_twice_or_not_at_all_are_refused(layers: str):
     assert fault(f"layers={layers}").startswith("recipe: layers: ")
 
 
-@pytest.mark.parametrize("vocabulary", ["{method: seen, size: 5}", "{method: budget}", "{}", "{size: 0}"])
-def test_a_vocabulary_size_goes_with_a_budget_alone(vocabulary: str):
+@pytest.mark.parametrize(
+    "vocabulary",
+    [
+        "{method: seen, size: 5}", "{method: seen, mib: 5}", "{method: seen, coverage: 0.9}",
+        "{method: budget}", "{}", "{size: 0}", "{mib: 0}", "{mib: .inf}", "{size: 5, mib: 5}",
+        "{coverage: 0.9}", "{size: 5, coverage: 0.9}",
+        "{method: coverage}", "{method: coverage, size: 5}", "{method: coverage, mib: 5}",
+        "{method: coverage, coverage: 0}", "{method: coverage, coverage: 1.01}",
+        "{method: coverage, coverage: 0.9, size: 5}",
+    ],
+)  # fmt: skip
+def test_a_vocabulary_has_the_one_amount_of_its_method(vocabulary: str):
     assert fault(f"vocabulary={vocabulary}").startswith("recipe: vocabulary")
+
+
+@pytest.mark.parametrize("vocabulary", ["{size: 5}", "{mib: 0.5}", "{method: coverage, coverage: 1}"])
+def test_an_amount_alone_is_enough(vocabulary: str):
+    given = parse(f"vocabulary={vocabulary}").vocabulary
+    assert [given.size, given.mib, given.coverage].count(None) == 2
+
+
+def test_a_wrong_amount_says_which_would_be_right():
+    message = fault("vocabulary={size: 5, mib: 5}")
+    assert "goes with vocabulary.size or vocabulary.mib alone (given: size, mib)" in message
+
+
+def test_the_defaults_are_short_text_and_the_teachers_special_text():
+    vocabulary, student = parse().vocabulary, parse().student
+    assert (vocabulary.objective, vocabulary.special_text) == (VocabularyObjective.FERTILITY, SpecialText.AS_TEACHER)
+    assert (vocabulary.byte_rate, vocabulary.character_share) == (0.001, 0.6)
+    assert student.new_rows is NewRows.DROPPED
 
 
 def test_all_seen_pieces_need_no_size():

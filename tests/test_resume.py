@@ -26,7 +26,7 @@ import importlib, json, os, signal, sys
 
 import accelerate, sentence_transformers  # noqa: F401
 from babelpress import api, cli
-for name in ("distillation.targets", "distillation.train", "vocabulary.plan", "student.build", "evaluation.evaluate"):
+for name in ("distillation.targets", "distillation.train", "vocabulary.choose", "student.build", "evaluation.evaluate"):
     importlib.import_module(f"babelpress.{name}")
 
 def arm(place, call, after):
@@ -72,7 +72,7 @@ KILLS = {
     "corpus, reading": ("corpus", "corpus.build:_digest", 1200, False),
     "corpus, deduplicating": ("corpus", "corpus.build:_digest", 3200, False),
     "corpus, before its manifest": ("corpus", "stages:hash_file", 1, False),
-    "vocabulary, counted but not planned": ("vocabulary", "vocabulary.plan:plan_vocabulary", 1, False),
+    "vocabulary, counted but not planned": ("vocabulary", "vocabulary.choose:plan_vocabulary", 1, False),
     "pressed, weights without tokenizer": ("pressed", "student.build:write_student_files", 1, False),
     "targets, half a shard": ("targets", "distillation.targets:_write", 2, False),
     "targets, one split of two": ("targets", "distillation.targets:_write", 2, True),

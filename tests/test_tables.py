@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from babelpress.recipe import Recipe
 from babelpress.student.sizing import Size
 from babelpress.tables import plan_view, results_table, results_view
 from babelpress.teacher import read_teacher
+from babelpress.vocabulary.fertility import LanguageFertility
 from babelpress.vocabulary.plan import LanguageCoverage
 from tests.report.figures import make_results
 
@@ -39,8 +41,12 @@ def make_plan(tiny_teacher: Path, name: str = "intfloat/multilingual-e5-small") 
     return Plan(
         teacher=read_teacher(str(tiny_teacher), name=name), layers=(0, 4, 7, 11), layers_reason="given in the recipe",
         rows=15_424, size=Size(13_366_656, 13_218_816),
-        languages={code: LanguageCoverage(19_880_000, 23.4, 0.998765, 0.000123) for code in languages},
-        alphabet_missing=123, corpus={"splits": {"train": 19_880_000, "validation": 4_000, "test": 4_000}},
+        languages={
+            code: LanguageCoverage(19_880_000, 23.4, 0.998765, 1.2345, 0.000123, 1_234) for code in languages
+        },
+        fertility={code: LanguageFertility(4_000, 123.456, 234.567, 1.9, 0.123456, 0.0) for code in languages[:-1]},
+        alphabet_missing=tuple(map(chr, range(0x1E00, 0x1E00 + 123))),
+        corpus={"splits": {"train": 19_880_000, "validation": 4_000, "test": 4_000}},
         flops={"targets": 9.5e15, "distillation": 4.4e17}, target_bytes=19_880_000 * 384 * 2,
     )  # fmt: skip
 
@@ -102,8 +108,24 @@ def test_the_plan_shows_every_language_and_the_cost(tiny_teacher):
     assert set(Recipe.load("me5s_v3").languages) <= set(lines)
     assert "15,424" in text
     assert "13,218,816" in text
+    assert "123 characters of the alphabet" in " ".join(text.split())
     # 4.4e17 operations at 1.2e11 a second
     assert "at least 1,018.5 h here" in text or "at least 1018.5 h here" in text
+
+
+def test_the_plan_shows_a_languages_tokens_and_bytes_on_held_out_text(tiny_teacher):
+    text = shown(plan_view(make_plan(tiny_teacher), gflops=1.0))
+    lines = [line.replace("│", " ").split() for line in text.splitlines()]
+    rows = {cells[0]: cells[1:] for cells in lines if cells}
+    assert rows["ko"] == ["19,880,000", "99.9", "123.5", "234.6", "90.0", "12.35"]
+    assert rows["zxx"] == ["19,880,000", "99.9"]  # no held-out text in it
+
+
+def test_characters_that_the_budget_has_no_room_for_are_told_by_language(tiny_teacher):
+    plan = make_plan(tiny_teacher)
+    assert "a row each: ko 1,234, en 1,234," in " ".join(shown(plan_view(plan, gflops=1.0)).split())
+    enough = {code: replace(cover, characters_more=0) for code, cover in plan.languages.items()}
+    assert "a row each" not in shown(plan_view(replace(plan, languages=enough), gflops=1.0))
 
 
 def test_a_name_in_square_brackets_is_text_and_not_markup(tiny_teacher):

@@ -329,7 +329,7 @@ def test_a_dense_module_of_pickles_is_refused(folder):
 
 
 def test_fewer_rows_than_ids_is_refused_a10(tmp_path):
-    refused(make_teacher(tmp_path / "teacher", spare_rows=-1), "has id 604 but the embedding matrix has 604 rows")
+    refused(make_teacher(tmp_path / "teacher", spare_rows=-1), "has 605 pieces but the embedding matrix has 604 rows")
 
 
 def test_exactly_as_many_rows_as_ids_is_right_a10(tmp_path):
@@ -339,14 +339,25 @@ def test_exactly_as_many_rows_as_ids_is_right_a10(tmp_path):
 
 def test_an_added_token_behind_the_rows_is_refused_a9(folder):
     tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    tokenizer["added_tokens"].append({**tokenizer["added_tokens"][0], "id": 610, "content": "<new>"})
+    new = [{**tokenizer["added_tokens"][0], "id": 605 + more, "content": f"<new{more}>"} for more in range(6)]
+    tokenizer["added_tokens"] += new
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
-    refused(folder, "has id 610 but the embedding matrix has 610 rows")
+    refused(folder, "has 611 pieces but the embedding matrix has 610 rows")
+    tokenizer["added_tokens"].pop()
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    assert read_teacher(str(folder)).pieces == 610
+
+
+def test_an_added_token_that_leaves_a_hole_before_it_is_refused_a9(folder):
+    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer["added_tokens"].append({**tokenizer["added_tokens"][0], "id": 606, "content": "<new>"})
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    refused(folder, r"tokenizer\.json: no piece has id 605, though ids go up to 606")
 
 
 def test_a_tokenizer_without_vocabulary_is_refused(folder):
     (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
-    refused(folder, "has no vocabulary")
+    refused(folder, r"tokenizer\.json has no model")
 
 
 def test_a_gap_in_the_layers_is_refused(folder):

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.text import Text
 
-from babelpress import progress
+from babelpress import processes, progress
 from babelpress.errors import BabelpressError
 from babelpress.recipe import Recipe
 from babelpress.recipe_text import read_recipe_text, shipped_recipes
@@ -83,13 +83,14 @@ def _register(name: str, verb: _Verb) -> None:
         quiet: Quiet = False,
         verbose: Verbose = 0,
     ) -> None:
+        quiet = quiet or not processes.is_main()
         _set_up(quiet=quiet or as_json, verbose=verbose)
         try:
             from babelpress import api
 
             run = api.load_run(recipe, output=output, overrides=overrides or (), data_dir=data_dir, teacher=teacher)
             result = getattr(api, name)(run)
-            if as_json:
+            if as_json and processes.is_main():
                 _print_json(verb.facts(result))
             elif not quiet:
                 verb.show(result, run.folder)

@@ -6,12 +6,12 @@ corpus → vocabulary → layers → pressed → targets → distillation → st
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import yaml
 
-from babelpress import steps
+from babelpress import processes, steps
 from babelpress.errors import BabelpressError
 from babelpress.files import write_text
 from babelpress.recipe import LayerMethod, Recipe
@@ -24,9 +24,9 @@ STAGES: dict[str, Stage[Run]] = {
     stage.name: stage
     for stage in (
         Stage("corpus", (), steps.corpus_settings, steps.make_corpus),
-        Stage("vocabulary", ("corpus",), steps.vocabulary_settings, steps.make_vocabulary),
+        Stage("vocabulary", ("corpus",), steps.vocabulary_settings, steps.make_vocabulary, shared=True, version=2),
         Stage("layers", ("corpus",), steps.layers_settings, steps.make_layers),
-        Stage("pressed", ("vocabulary", "layers"), steps.pressed_settings, steps.make_pressed),
+        Stage("pressed", ("vocabulary", "layers"), steps.pressed_settings, steps.make_pressed, version=2),
         Stage("targets", ("corpus",), steps.targets_settings, steps.make_targets, resumable=True),
         Stage(
             "distillation",
@@ -46,6 +46,8 @@ STAGES: dict[str, Stage[Run]] = {
         Stage("report", ("pressed", "student"), steps.report_settings, steps.make_report),
     )
 }
+
+_ONE_PROCESS = {"targets", "distillation", "student", "evaluation", "report"}
 
 
 def open_run(
@@ -88,9 +90,15 @@ def bring_up(run: Run, until: Iterable[str]) -> list[str]:
     for name in reversed(STAGES):
         if name in wanted:
             wanted |= set(STAGES[name].needs)
+    if processes.count() > 1 and (alone := wanted & _ONE_PROCESS):
+        raise BabelpressError(
+            f"{min(alone)} runs in one process so far, this is one of {processes.count()}; start `plan` or `press` so, "
+            "and the rest without accelerate launch"
+        )
     run.folder.mkdir(parents=True, exist_ok=True)
-    with _alone(run.folder):
-        _keep_recipe(run)
+    with _alone(run.folder) if processes.is_main() else nullcontext():
+        if processes.is_main():
+            _keep_recipe(run)
         return [name for name, stage in STAGES.items() if name in wanted and run_stage(stage, run, run.folder)]
 
 

@@ -74,6 +74,18 @@ class NewRows(_Name):
     DROPPED = "dropped"
 
 
+class KeptRows(_Name):
+    """What the embedding rows of kept pieces start from.
+
+    `teacher` leaves them as they are. `fitted` moves them so that the mean of the rows that spell a
+    dropped piece comes near that piece's own row; text whose pieces were kept is then embedded a little
+    differently.
+    """
+
+    TEACHER = "teacher"
+    FITTED = "fitted"
+
+
 class Pooler(_Name):
     """What happens to BERT's pooler, which sentence embeddings do not use."""
 
@@ -239,6 +251,7 @@ class StudentSection(_Section):
 
     pooler: Pooler = Pooler.KEEP
     new_rows: NewRows = NewRows.DROPPED
+    kept_rows: KeptRows = KeptRows.TEACHER
 
 
 class LossSection(_Section):

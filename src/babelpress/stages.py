@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from babelpress import processes
 from babelpress.files import hash_file, hash_json, list_files, read_json, remove_tree, write_json
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Stage(Generic[Context]):
     `settings` is all that the result depends on besides the stages in `needs`; `apply` fills the
     folder and returns counts for the manifest. A `resumable` stage finds what a killed run left there.
     `version` is raised when the code changes what the stage writes, so that older results are made again.
+    Of several processes all work on a `shared` stage, one alone on any other.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Stage(Generic[Context]):
     apply: Callable[[Context, Path], dict[str, Any]]
     resumable: bool = False
     version: int = 1
+    shared: bool = False
 
 
 def folder_of(root: Path, name: str) -> Path:
@@ -69,37 +72,53 @@ def is_done(folder: Path, key: str) -> bool:
 
 def run_stage(stage: Stage[Context], context: Context, root: Path) -> bool:
     """Bring a stage up to date; its `needs` must be. Returns False when there was nothing to do."""
+    folder = folder_of(root, stage.name)
+    settings, inputs, key = processes.from_main(
+        _identity(stage, context, root) if processes.is_main() else ({}, {}, "")
+    )
+    if processes.from_main(processes.is_main() and is_done(folder, key)):
+        logger.info("%s: done already", stage.name)
+        return False
+    started = time.monotonic()
+    partial = folder.with_name(f"{folder.name}.partial")
+    if processes.is_main():
+        _open_partial(partial, key, keep=stage.resumable)
+    processes.wait()
+    counts = stage.apply(context, partial) if stage.shared or processes.is_main() else {}
+    processes.wait()
+    if processes.is_main():
+        _finish(partial, folder, {
+            "stage": stage.name,
+            "key": key,
+            "settings": settings,
+            "inputs": inputs,
+            "counts": counts,
+            "seconds": round(time.monotonic() - started, 1),
+        })  # fmt: skip
+    processes.wait()
+    logger.info("%s: %.1f s", stage.name, time.monotonic() - started)
+    return True
+
+
+def _identity(stage: Stage[Context], context: Context, root: Path) -> tuple[Any, dict[str, str], str]:
+    """Return a stage's settings, the hashes of its inputs, and the key that stands for both."""
     inputs = {need: _output_hash(folder_of(root, need)) for need in stage.needs}
     settings = stage.settings(context)
     key = hash_json({"stage": stage.name, "version": stage.version, "settings": settings, "inputs": inputs})
-    folder = folder_of(root, stage.name)
-    if is_done(folder, key):
-        logger.info("%s: done already", stage.name)
-        return False
-    partial = _open_partial(folder, key, keep=stage.resumable)
-    started = time.monotonic()
-    counts = stage.apply(context, partial)
+    return settings, inputs, key
+
+
+def _finish(partial: Path, folder: Path, facts: dict[str, Any]) -> None:
+    """Write the manifest and put the whole stage in its place."""
     files = {
         str(path.relative_to(partial)): {"bytes": path.stat().st_size, "xxh3": hash_file(path)}
         for path in list_files(partial)
         if path.name not in _LOOSE
     }
-    manifest = {
-        "stage": stage.name,
-        "key": key,
-        "settings": settings,
-        "inputs": inputs,
-        "outputs": hash_json({name: entry["xxh3"] for name, entry in files.items()}),
-        "counts": counts,
-        "seconds": round(time.monotonic() - started, 1),
-        "versions": versions(),
-        "files": files,
-    }
-    write_json(partial / MANIFEST, manifest)
+    outputs = hash_json({name: entry["xxh3"] for name, entry in files.items()})
+    write_json(partial / MANIFEST, {**facts, "outputs": outputs, "versions": versions(), "files": files})
     _replace_folder(partial, folder)
     (folder / _KEY).unlink()  # last: until the rename, a killed run's work is still known by it
-    logger.info("%s: %.1f s", stage.name, time.monotonic() - started)
-    return True
 
 
 def versions() -> dict[str, str]:
@@ -115,14 +134,12 @@ def _output_hash(folder: Path) -> str:
     return outputs
 
 
-def _open_partial(folder: Path, key: str, *, keep: bool) -> Path:
-    partial = folder.with_name(f"{folder.name}.partial")
+def _open_partial(partial: Path, key: str, *, keep: bool) -> None:
     mark = partial / _KEY
     if not (keep and mark.is_file() and read_json(mark) == key):
         remove_tree(partial)
         partial.mkdir(parents=True)
         write_json(mark, key)
-    return partial
 
 
 def _replace_folder(partial: Path, folder: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from babelpress import processes
 from babelpress.corpus.build import build_corpus, count_rows, read_texts
 from babelpress.corpus.bundled import held_out_meanings, load_meanings
 from babelpress.corpus.hub_sources import local_copy, mteb_train_source
@@ -19,6 +20,7 @@ from babelpress.machine import describe_machine
 from babelpress.recipe import (
     FileSource,
     HubSource,
+    KeptRows,
     LayerMethod,
     MtebTrainSource,
     ParallelSource,
@@ -32,6 +34,7 @@ from babelpress.vocabulary.plan import VocabularyPlan
 
 if TYPE_CHECKING:
     from babelpress.distillation.train import TrainingReport
+    from babelpress.student.rows import Spelling
 
 logger = logging.getLogger(__name__)
 
@@ -124,19 +127,31 @@ def budget_rows(run: Run) -> int | None:
 
 
 def make_vocabulary(run: Run, folder: Path) -> dict[str, Any]:
-    """Count the corpus, write the vocabulary plan, and measure it on held-out text."""
+    """Count the corpus, write the vocabulary plan, and measure it on held-out text.
+
+    Of several processes each counts its share of the corpus; the main one adds up and decides.
+    """
     from babelpress.vocabulary.alphabet import alphabet
     from babelpress.vocabulary.choose import plan_vocabulary
-    from babelpress.vocabulary.count import count_pieces
+    from babelpress.vocabulary.count import PieceCounts, count_pieces
     from babelpress.vocabulary.fertility import measure_fertility, save_fertility
     from babelpress.vocabulary.surgery import rewrite_tokenizer
     from babelpress.vocabulary.tokenizer_file import parse_tokenizer, read_tokenizer_file
 
     settings = run.recipe.vocabulary
     tokenizer = read_tokenizer_file(run.teacher.folder / "tokenizer.json")
-    rows = count_rows(run.path("corpus"), Split.TRAIN)
-    counts = count_pieces(tokenizer, read_texts(run.path("corpus"), Split.TRAIN), total=rows)
+    rows = count_rows(run.path("corpus"), Split.TRAIN) // processes.count()
+    texts = processes.share(read_texts(run.path("corpus"), Split.TRAIN))
+    part = folder / f"counts-{processes.rank()}.npz"
+    count_pieces(tokenizer, texts, total=rows).save(part)
+    processes.wait()
+    if not processes.is_main():
+        return {}
+    parts = [folder / f"counts-{number}.npz" for number in range(processes.count())]
+    counts = PieceCounts.sum([PieceCounts.load(path) for path in parts])
     counts.save(folder / "counts.npz")
+    for path in parts:
+        path.unlink()
     plan = plan_vocabulary(
         tokenizer, counts, method=settings.method, size=budget_rows(run), coverage=settings.coverage,
         objective=settings.objective, min_count=settings.min_count, language_exponent=settings.language_exponent,
@@ -203,8 +218,10 @@ def first_texts(corpus: Path, split: Split, count: int) -> list[str]:
 
 def pressed_settings(run: Run) -> Any:
     """Return what the pressed student depends on besides the plans."""
+    fitted = run.recipe.student.kept_rows is KeptRows.FITTED
     return {
         "student": dump(run.recipe.student),
+        "language_exponent": run.recipe.vocabulary.language_exponent if fitted else None,
         "special_text": str(run.recipe.vocabulary.special_text),
         "seed": run.recipe.seed,
         "teacher": teacher_key(run),
@@ -224,9 +241,25 @@ def make_pressed(run: Run, folder: Path) -> dict[str, Any]:
         vocabulary=vocabulary,
         settings=run.recipe.student,
         special_text=run.recipe.vocabulary.special_text,
+        spelling=_spelling(run, vocabulary),
         seed=run.recipe.seed,
     )
     return model_facts(folder)
+
+
+def _spelling(run: Run, vocabulary: VocabularyPlan) -> Spelling | None:
+    """Return how dropped pieces are spelled, where the recipe asks to fit rows to that."""
+    if run.recipe.student.kept_rows is KeptRows.TEACHER:
+        return None
+    from babelpress.student.rows import Spelling
+    from babelpress.vocabulary.choose import spell_dropped
+    from babelpress.vocabulary.count import PieceCounts
+    from babelpress.vocabulary.tokenizer_file import read_tokenizer_file
+
+    counts = PieceCounts.load(run.path("vocabulary") / "counts.npz")
+    tokenizer = read_tokenizer_file(run.teacher.folder / "tokenizer.json")
+    exponent = run.recipe.vocabulary.language_exponent
+    return Spelling(*spell_dropped(tokenizer, vocabulary, counts, language_exponent=exponent))
 
 
 def read_plans(run: Run) -> tuple[LayerPlan, VocabularyPlan]:

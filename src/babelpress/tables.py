@@ -11,6 +11,7 @@ from rich.text import Text
 
 from babelpress.api import Plan
 from babelpress.evaluation.results import ModelResult, Results
+from babelpress.vocabulary.fertility import LanguageFertility
 
 
 def results_table(results: Results) -> Table:
@@ -75,36 +76,32 @@ def plan_view(plan: Plan, *, gflops: float) -> RenderableType:
         f"{plan.size.parameters_without_pooler:,}",
     )
     sizes.add_row("fp32 weights, MiB", f"{4 * teacher.parameters / 2**20:.1f}", f"{plan.size.mib:.1f}")
-    languages = Table(title="languages, on held-out text", title_justify="left", title_style="bold", pad_edge=False)
-    for name in ("", "sentences", "tokens each", "in the student", "longer, %", "in bytes, %", "kept, %"):
+    languages = Table(
+        title="languages: training text, and the tokens of held-out text", title_justify="left", title_style="bold",
+        pad_edge=False,
+    )  # fmt: skip
+    for name in ("", "sentences", "kept, %", "teacher", "student", "longer, %", "in bytes, %"):
         languages.add_column(name, justify="right" if name else "left")
     for code, cover in plan.languages.items():
-        text = plan.fertility.get(code)
-        figures = (
-            [
-                f"{text.teacher:.1f}",
-                f"{text.student:.1f}",
-                f"{100 * text.ratio - 100:.1f}",
-                f"{100 * text.byte_rate:.2f}",
-            ]
-            if text
-            else ["", "", "", ""]
-        )
-        languages.add_row(code, f"{cover.sentences:,}", *figures, f"{100 * cover.kept:.1f}")
+        measured = _fertility_cells(plan.fertility[code]) if code in plan.fertility else []
+        languages.add_row(code, f"{cover.sentences:,}", f"{100 * cover.kept:.1f}", *measured)
     cost = Table.grid(padding=(0, 2))
     for stage, flops in plan.flops.items():
         cost.add_row(stage, f"{flops / 1e12:,.1f} TFLOP", f"at least {_duration(flops / (gflops * 1e9))} here")
     cost.add_row("targets on disk", f"{plan.target_bytes / 2**20:,.1f} MiB", "")
-    short = {code: cover.characters_more for code, cover in plan.languages.items() if cover.characters_more}
-    wanted = ", ".join(f"{code} {count:,}" for code, count in short.items())
     notes = Text(
-        "sentences, kept: training text, the share of its tokens whose piece stays; "
-        f"{_characters_short(plan)}layers: {plan.layers_reason}; {plan.corpus['splits']['train']:,} training sentences; "
-        f"{len(plan.alphabet_missing)} characters of the alphabet are not in the teacher's vocabulary; times at the "
-        f"{gflops:,.0f} GFLOP/s that fp32 matrix products reach on this machine right now",
+        "kept: the share of the training text's tokens whose piece stays; teacher and student: tokens a sentence; "
+        f"{_characters_short(plan)}layers: {plan.layers_reason}; {plan.corpus['splits']['train']:,} training "
+        f"sentences; {len(plan.alphabet_missing)} characters of the alphabet are not in the teacher's vocabulary; "
+        f"times at the {gflops:,.0f} GFLOP/s that fp32 matrix products reach on this machine right now",
         style="dim",
     )
     return Group(sizes, languages, cost, notes)
+
+
+def _fertility_cells(text: LanguageFertility) -> list[str]:
+    longer, in_bytes = f"{100 * text.ratio - 100:.1f}", f"{100 * text.byte_rate:.2f}"
+    return [f"{text.teacher:.1f}", f"{text.student:.1f}", longer, in_bytes]
 
 
 def _characters_short(plan: Plan) -> str:

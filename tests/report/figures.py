@@ -6,6 +6,7 @@ from babelpress.evaluation.evaluate import BITEXT, SIMILARITY, average
 from babelpress.evaluation.results import ModelResult, Results, Score
 from babelpress.recipe import Recipe
 from babelpress.student.layers import LayerPlan
+from babelpress.vocabulary.fertility import LanguageFertility
 from babelpress.vocabulary.plan import LanguageCoverage, VocabularyPlan
 
 RECIPE = """
@@ -89,6 +90,18 @@ def make_layers() -> LayerPlan:
 def make_vocabulary(*, byte_pieces: bool = True) -> VocabularyPlan:
     return VocabularyPlan(
         kept=tuple(range(744)), new_pieces=tuple(f"<0x{value:02X}>" for value in range(256)) if byte_pieces else (),
-        languages={"ko": LanguageCoverage(9, 7.5, 0.9876, 0.0123), "en": LanguageCoverage(9, 7.5, 0.9543, 0.0045)},
+        languages={
+            "ko": LanguageCoverage(9, 7.5, 0.9876, 1.31, 0.0123, 0),
+            "en": LanguageCoverage(9, 7.5, 0.9543, 1.17, 0.0045, 0),
+            "zxx": LanguageCoverage(9, 7.5, 0.9321, 1.07, 0.0067, 0),
+        },
         unseen=3, alphabet_kept=90, alphabet_missing=(),
     )  # fmt: skip
+
+
+def make_fertility() -> dict[str, LanguageFertility]:
+    """Of two languages; there was no held-out text in the third."""
+    return {
+        "ko": LanguageFertility(711, 17.25, 23.75, 1.3768, 0.0217, 0.0),
+        "en": LanguageFertility(712, 13.52, 15.14, 1.1198, 0.0039, 0.0),
+    }

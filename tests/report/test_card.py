@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 from babelpress.evaluation.results import Results
 from babelpress.report.card import render_card
 from babelpress.teacher import Teacher, read_teacher
-from tests.report.figures import TASKS, make_layers, make_recipe, make_results, make_vocabulary
+from tests.report.figures import TASKS, make_fertility, make_layers, make_recipe, make_results, make_vocabulary
 from tests.tiny import make_teacher
 
 NAME = "intfloat/multilingual-e5-small"
@@ -27,7 +27,7 @@ def teacher(tiny_teacher: Path) -> Teacher:
 def card(teacher: Teacher, results: Results | None = None, **changes: Any) -> str:
     given: dict[str, Any] = {
         "recipe": make_recipe(), "teacher": teacher, "layers": make_layers(), "vocabulary": make_vocabulary(),
-        "picture": {"languages": ["ko", "en"], "sentences": 37},
+        "fertility": make_fertility(), "picture": {"languages": ["ko", "en"], "sentences": 37},
     }  # fmt: skip
     return render_card(results or make_results(), **given | changes)
 
@@ -47,7 +47,9 @@ def known_numbers(teacher: Teacher) -> set[str]:
     values += [distillation.loss.cosine, distillation.weight_decay, distillation.clip_norm]
     values += _numbers(results.corpus) + _numbers(results.distillation) + _numbers(results.machine)
     for cover in vocabulary.languages.values():
-        values += [100 * cover.kept, 100 * cover.spelled_in_bytes]
+        values += [100 * cover.kept]
+    for text in make_fertility().values():
+        values += [text.teacher, text.student, 100 * text.ratio - 100, 100 * text.byte_rate]
     original = results.models["teacher"]
     for model in results.models.values():
         values += [*_numbers(model.model_dump()), 100 * model.retention, model.weight_bytes / 2**20]
@@ -88,6 +90,11 @@ def test_a_figure_of_the_student_is_not_taken_from_another_model(teacher):
     assert row(text, "cosine to the teacher, mean")[:3] == ["1.000", "0.929", "0.857"]
     assert row(text, "STS17")[:3] == ["34.00", "35.00", "36.00"]
     assert row(text, "chat.txt") == ["300,003"]
+    assert row(text, "ko") == ["98.8 %", "17.2", "23.8", "38 %", "2.17 %"]
+
+
+def test_a_language_without_held_out_text_has_empty_cells_not_a_crash(teacher):
+    assert row(card(teacher), "zxx") == ["93.2 %", "", "", "", ""]
 
 
 def test_the_card_names_the_epoch_that_was_kept_counting_from_1(teacher):

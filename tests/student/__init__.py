@@ -7,32 +7,44 @@ from pathlib import Path
 from sentence_transformers import SentenceTransformer
 
 from babelpress.corpus.bundled import load_meanings
-from babelpress.files import read_json
-from babelpress.recipe import Pooler, VocabularyMethod
+from babelpress.recipe import NewRows, Pooler, SpecialText, StudentSection, VocabularyMethod
 from babelpress.student.build import press_student
 from babelpress.student.layers import LayerPlan
 from babelpress.teacher import Teacher, read_teacher
+from babelpress.vocabulary.choose import plan_vocabulary
 from babelpress.vocabulary.count import count_pieces, open_tokenizer
-from babelpress.vocabulary.plan import VocabularyPlan, plan_vocabulary
+from babelpress.vocabulary.plan import VocabularyPlan
+from babelpress.vocabulary.tokenizer_file import read_tokenizer_file
 
 TEXTS = [text for meaning in load_meanings()[:12] for text in meaning.texts.values()]
 
 
 def plan_for(teacher: Teacher, *, size: int) -> VocabularyPlan:
     """A budget counted on TEXTS."""
-    path = teacher.folder / "tokenizer.json"
-    counts = count_pieces(open_tokenizer(path), [(TEXTS, ["en"] * len(TEXTS))], ids=teacher.pieces)
-    return plan_vocabulary(read_json(path), counts, method=VocabularyMethod.BUDGET, size=size)
+    tokenizer = read_tokenizer_file(teacher.folder / "tokenizer.json")
+    counts = count_pieces(tokenizer, [(TEXTS, ["en"] * len(TEXTS))])
+    return plan_vocabulary(tokenizer, counts, method=VocabularyMethod.BUDGET, size=size)
 
 
 def press(
-    teacher: Path, target: Path, *, layers: tuple[int, ...], size: int = 1500, pooler: Pooler = Pooler.KEEP, **options
+    teacher: Path,
+    target: Path,
+    *,
+    layers: tuple[int, ...],
+    size: int = 1500,
+    pooler: Pooler = Pooler.KEEP,
+    new_rows: NewRows = NewRows.DROPPED,
+    special_text: SpecialText = SpecialText.AS_TEACHER,
+    **options,
 ) -> VocabularyPlan:
     """Press a teacher folder into `target`."""
     facts = read_teacher(str(teacher), **options)
     plan = plan_for(facts, size=size)
     target.mkdir(parents=True)
-    press_student(facts, target, layers=LayerPlan(layers, facts.layers, "test"), vocabulary=plan, pooler=pooler, seed=0)
+    press_student(
+        facts, target, layers=LayerPlan(layers, facts.layers, "test"), vocabulary=plan,
+        settings=StudentSection(pooler=pooler, new_rows=new_rows), special_text=special_text, seed=0,
+    )  # fmt: skip
     return plan
 
 

@@ -16,8 +16,8 @@ from transformers import AutoTokenizer
 
 from babelpress.files import read_json
 from babelpress.recipe import Pooler
-from babelpress.student.build import WORD_EMBEDDINGS, new_rows, replace_weights
-from babelpress.vocabulary.plan import BYTE_PIECES
+from babelpress.student.build import WORD_EMBEDDINGS, replace_weights
+from babelpress.vocabulary.tokenizer_file import BYTE_PIECES
 from tests.student import TEXTS, covered_texts, load, press
 from tests.tiny import make_teacher, words
 
@@ -122,27 +122,6 @@ def test_a_half_precision_teacher_gives_an_fp32_student(tmp_path, dtype):
     found = load_torch(tmp_path / "student" / "model.safetensors")
     assert {value.dtype for value in found.values()} == {torch.float32}
     assert torch.equal(found["pooler.dense.weight"], half["pooler.dense.weight"].float())
-
-
-# --- byte rows ----------------------------------------------------------------------------------
-
-
-def test_byte_rows_lie_near_the_mean_of_the_kept_rows():
-    rows = np.random.default_rng(1).normal(5.0, 2.0, (4000, 8)).astype(np.float32)
-    made = new_rows(rows, 3000, seed=0)
-    assert made.dtype == np.float32
-    np.testing.assert_allclose(made.mean(axis=0), rows.mean(axis=0), atol=0.03)
-    np.testing.assert_allclose(made.std(axis=0), 0.1 * rows.std(axis=0), rtol=0.1)
-
-
-def test_byte_rows_follow_the_seed():
-    rows = np.eye(4, dtype=np.float32)
-    np.testing.assert_array_equal(new_rows(rows, 5, seed=3), new_rows(rows, 5, seed=3))
-    assert not np.array_equal(new_rows(rows, 5, seed=3), new_rows(rows, 5, seed=4))
-
-
-def test_no_new_pieces_no_new_rows():
-    assert new_rows(np.eye(4, dtype=np.float32), 0, seed=0).shape == (0, 4)
 
 
 def test_pressing_twice_gives_the_same_bytes(tmp_path, tiny_teacher):

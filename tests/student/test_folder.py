@@ -10,7 +10,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer
 
 from babelpress.errors import TeacherError
-from babelpress.recipe import Pooler
+from babelpress.recipe import Pooler, SpecialText
 from babelpress.student.folder import special_tokens_map, student_config, student_pooling, tokenizer_config
 from babelpress.teacher import pooling_mode, read_teacher
 from tests.student import press
@@ -142,7 +142,7 @@ def test_a_tokenizer_without_padding_or_unknown_token_is_refused(role):
 
 def test_the_tokenizer_config_holds_texts_alone():
     tokens = special_tokens_map(tokenizer_json([("▁", -1.0)]), {})
-    found = tokenizer_config(tokens, max_length=77)
+    found = tokenizer_config(tokens, {}, max_length=77, special_text=SpecialText.AS_TEACHER)
     assert (found["model_max_length"], found["mask_token"]) == (77, "<mask>")
 
 

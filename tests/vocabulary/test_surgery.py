@@ -1,29 +1,34 @@
-"""The rewritten tokenizer.json, held against the teacher's by the real tokenizers library (FIELD_NOTES A)."""
+"""What is written into the rewritten tokenizer.json: every id, byte pieces, scores, cuts (FIELD_NOTES A)."""
 
 from __future__ import annotations
 
 import copy
 import json
-import re
-import sys
 from dataclasses import replace
 from functools import lru_cache
-from itertools import groupby
-from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from babelpress.corpus.bundled import load_meanings
 from babelpress.errors import TeacherError
 from babelpress.recipe import VocabularyMethod
-from babelpress.student.build import compact_tokenizer
-from babelpress.vocabulary.plan import BYTE_PIECES, META, VocabularyPlan, plan_vocabulary
+from babelpress.vocabulary.choose import plan_vocabulary
+from babelpress.vocabulary.count import count_pieces, load_tokenizer
+from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.surgery import new_id, rewrite_tokenizer
+from babelpress.vocabulary.tokenizer_file import BYTE_PIECES, META, TokenizerFile, parse_tokenizer
 from tests.tiny import SPECIAL, embedded_tokenizer
-from tests.vocabulary import counts_of, embedded_plan, teacher_tokenizer
+from tests.tokenizer_parts import added, assemble, bpe, byte_level, wordpiece
+from tests.vocabulary import (
+    byte_ids_of,
+    counts_of,
+    embedded_plan,
+    file_of,
+    ids_of,
+    meanings,
+    plan_of,
+    teacher_tokenizer,
+)
 
 BYTES = frozenset(BYTE_PIECES)
 UNK = "<unk>"
@@ -31,21 +36,16 @@ UNK = "<unk>"
 
 @lru_cache(maxsize=1)
 def student_json() -> dict:
-    return rewrite_tokenizer(embedded_tokenizer(), embedded_plan())
+    return rewrite_tokenizer(file_of("embedded"), embedded_plan())
 
 
 @lru_cache(maxsize=1)
 def student() -> Tokenizer:
-    return Tokenizer.from_str(json.dumps(student_json(), ensure_ascii=False))
+    return load_tokenizer(student_json())
 
 
 def pieces_of(tokenizer: Tokenizer, text: str) -> list[str]:
     return tokenizer.encode(text, add_special_tokens=False).tokens
-
-
-def kept_pieces() -> list[str]:
-    vocabulary = embedded_tokenizer()["model"]["vocab"]
-    return [vocabulary[old][0] for old in embedded_plan().kept]
 
 
 # --- every place that holds an id ---------------------------------------------------------------
@@ -55,56 +55,60 @@ def tiny_plan(*kept: int, new: tuple[str, ...] = BYTE_PIECES) -> VocabularyPlan:
     return VocabularyPlan(kept, new, {}, 0, 0, ())
 
 
-def hand_json() -> dict:
+def hand_json(**parts: dict | None) -> dict:
     """Special tokens at odd places, so that a place which is not mapped shows."""
     vocabulary = [["x", -1.0], ["<s>", 0.0], ["y", -2.0], ["<unk>", 0.0], ["▁", -3.0], ["</s>", 0.0], ["z", -20.0]]
     added = [{"id": 1, "content": "<s>"}, {"id": 3, "content": "<unk>"}, {"id": 5, "content": "</s>"}]
-    return {"model": {"type": "Unigram", "unk_id": 3, "vocab": vocabulary}, "added_tokens": added}
+    return {"model": {"type": "Unigram", "unk_id": 3, "vocab": vocabulary}, "added_tokens": added, **parts}
 
 
 KEPT = (1, 3, 4, 5)  # <s> 0, <unk> 1, ▁ 2, </s> 3
 
 
+def rewritten(tokenizer: dict, *kept: int) -> dict:
+    return rewrite_tokenizer(parse_tokenizer(tokenizer), tiny_plan(*(kept or KEPT)))
+
+
 def test_the_unknown_id_is_mapped_a9():
-    assert rewrite_tokenizer(hand_json(), tiny_plan(*KEPT))["model"]["unk_id"] == 1
+    assert rewritten(hand_json())["model"]["unk_id"] == 1
 
 
 def test_added_tokens_are_mapped_a9():
-    found = rewrite_tokenizer(hand_json(), tiny_plan(*KEPT))["added_tokens"]
+    found = rewritten(hand_json())["added_tokens"]
     assert [(token["content"], token["id"]) for token in found] == [("<s>", 0), ("<unk>", 1), ("</s>", 3)]
 
 
 def test_a_template_post_processor_is_mapped_a9():
-    tokenizer = hand_json()
-    tokenizer["post_processor"] = {
+    template = {
         "type": "TemplateProcessing",
         "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
         "special_tokens": {"</s>": {"id": "</s>", "ids": [5, 1], "tokens": ["</s>", "<s>"]}},
     }
-    found = rewrite_tokenizer(tokenizer, tiny_plan(*KEPT))["post_processor"]
+    found = rewritten(hand_json(post_processor=template))["post_processor"]
     assert found["special_tokens"] == {"</s>": {"id": "</s>", "ids": [3, 0], "tokens": ["</s>", "<s>"]}}
-    assert found["single"] == tokenizer["post_processor"]["single"]
+    assert found["single"] == template["single"]
 
 
 def test_a_post_processor_nested_in_a_sequence_is_mapped_a9():
-    tokenizer = hand_json()
     roberta = {"type": "RobertaProcessing", "sep": ["</s>", 5], "cls": ["<s>", 1], "trim_offsets": True}
-    tokenizer["post_processor"] = {"type": "Sequence", "processors": [{"type": "ByteLevel"}, roberta]}
-    found = rewrite_tokenizer(tokenizer, tiny_plan(*KEPT))["post_processor"]
+    nested = {"type": "Sequence", "processors": [{"type": "ByteLevel"}, roberta]}
+    found = rewritten(hand_json(post_processor=nested))["post_processor"]
     assert found["processors"][1] == {**roberta, "sep": ["</s>", 3], "cls": ["<s>", 0]}
 
 
 def test_an_id_that_the_plan_dropped_is_named():
     with pytest.raises(TeacherError, match=r"</s> refers to id 5, which the plan does not keep"):
-        rewrite_tokenizer(hand_json(), tiny_plan(1, 3, 4))
+        rewritten(hand_json(), 1, 3, 4)
     with pytest.raises(TeacherError, match="unk_id refers to id 3"):
         new_id(tiny_plan(0, 1), 3, "unk_id")
 
 
 def test_the_teachers_tokenizer_is_not_changed():
-    before = hand_json()
-    rewrite_tokenizer(before, tiny_plan(*KEPT))
-    assert before == hand_json()
+    before = hand_json(decoder={"type": "Metaspace"}, pre_tokenizer={"type": "Metaspace"})
+    after = rewritten(before)
+    after["added_tokens"][0]["content"] = "changed"
+    after["pre_tokenizer"]["pretokenizers"][0]["type"] = "changed"
+    assert before == hand_json(decoder={"type": "Metaspace"}, pre_tokenizer={"type": "Metaspace"})
 
 
 def test_special_tokens_sit_at_the_reference_students_ids():
@@ -118,16 +122,6 @@ def test_every_kept_piece_has_the_teachers_score_at_its_new_id():
     assert student_json()["model"]["vocab"][: len(plan.kept)] == [list(teacher[old]) for old in plan.kept]
 
 
-def test_encoding_is_framed_by_the_mapped_special_tokens():
-    assert student().encode("hello").tokens[0] == "<s>"
-    assert student().encode("hello").tokens[-1] == "</s>"
-    assert [student().encode("hello").ids[place] for place in (0, -1)] == [0, 2]
-
-
-def test_pairs_keep_the_teachers_frame():
-    assert student().encode("a", "b").tokens == teacher_tokenizer().encode("a", "b").tokens
-
-
 def test_mask_still_takes_the_space_before_it_a9():
     assert pieces_of(student(), "a <mask> b") == pieces_of(teacher_tokenizer(), "a <mask> b")
 
@@ -137,18 +131,6 @@ def test_mask_still_takes_the_space_before_it_a9():
 
 def test_a_character_that_no_piece_spells_becomes_its_utf8_bytes():
     assert pieces_of(student(), "𐎀") == [META, "<0xF0>", "<0x90>", "<0x8E>", "<0x80>"]
-
-
-def test_literal_byte_pieces_are_text_a2():
-    for text in ("<0x41>", "<0xE4>", "<0xF0><0x9F>", "a<0x00>b", "<<0x41>>", "＜0x41＞", "<0x41", "0x41>"):
-        assert not BYTES & set(pieces_of(student(), text)), text
-        assert student().decode(student().encode(text).ids) == teacher_tokenizer().normalizer.normalize_str(text)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.sampled_from(["<0x41>", "<0xE4>", "<", ">", "0x", "0xE4>", "a", " ", "가", "<0x4"]), max_size=12))
-def test_no_mixture_of_literals_makes_a_byte_piece_a2(parts):
-    assert not BYTES & set(pieces_of(student(), "".join(parts)))
 
 
 def test_real_fallback_beside_a_literal_still_works_a2():
@@ -162,7 +144,7 @@ def test_all_256_byte_pieces_are_there_once_a4():
 
 def test_a_missing_byte_piece_is_refused_a4():
     with pytest.raises(TeacherError, match=r"all 256 byte pieces; 1 are missing \(<0xFF>"):
-        rewrite_tokenizer(embedded_tokenizer(), replace(embedded_plan(), new_pieces=BYTE_PIECES[:255]))
+        rewrite_tokenizer(file_of("embedded"), replace(embedded_plan(), new_pieces=BYTE_PIECES[:255]))
 
 
 def test_byte_pieces_do_not_move_the_unknown_score_a3():
@@ -183,65 +165,6 @@ def test_every_printable_ascii_character_inside_a_word_needs_no_bytes_a6():
         assert character not in have or not BYTES & set(pieces_of(student(), f"a{character}b")), character
 
 
-def test_bytes_are_rare_in_the_sixteen_languages_a7():
-    texts = [text for meaning in load_meanings()[:200] for text in meaning.texts.values()]
-    tokens = [
-        token for encoding in student().encode_batch_fast(texts, add_special_tokens=False) for token in encoding.tokens
-    ]
-    assert sum(token in BYTES for token in tokens) < 0.001 * len(tokens)
-
-
-# --- segmentation is the teacher's --------------------------------------------------------------
-
-
-def bytes_as_unknown(tokens: list[str]) -> list[str]:
-    """Fold each run of byte pieces into one <unk>, as the teacher writes it."""
-    folded: list[str] = []
-    for is_byte, run in groupby(tokens, key=BYTES.__contains__):
-        folded += [UNK] if is_byte else list(run)
-    return folded
-
-
-@lru_cache(maxsize=1)
-def vocabulary_words() -> tuple[str, ...]:
-    return tuple(piece.replace(META, " ") for piece in kept_pieces()[5:-1])
-
-
-characters = st.characters(exclude_categories=("Cs",))
-mixed_text = st.lists(
-    st.one_of(
-        st.deferred(lambda: st.sampled_from(vocabulary_words())),
-        st.text(characters, max_size=3),
-        st.text(st.sampled_from("abcXYZ0189-<>=@ 가나다안녕中文かなкотกขअआلامệ,.!?"), max_size=6),
-    ),
-    max_size=12,
-).map("".join)
-
-
-@settings(max_examples=400, deadline=None)
-@given(mixed_text)
-@example("the of and 안녕하세요")
-@example("a𐎀b 𐎀𐎁 c")
-def test_text_whose_teacher_pieces_are_kept_is_cut_as_the_teacher_cuts_it_a3(text):
-    if re.search("<0x[0-9A-F]{2}>", teacher_tokenizer().normalizer.normalize_str(text)):
-        return  # cut apart on purpose (A2)
-    expected = pieces_of(teacher_tokenizer(), text)
-    if set(expected) <= set(kept_pieces()):
-        assert bytes_as_unknown(pieces_of(student(), text)) == expected
-
-
-def test_most_embedded_sentences_with_kept_pieces_are_cut_alike_a3():
-    kept = set(kept_pieces())
-    compared = 0
-    for meaning in load_meanings():
-        for text in meaning.texts.values():
-            expected = pieces_of(teacher_tokenizer(), text)
-            if set(expected) <= kept:
-                compared += 1
-                assert pieces_of(student(), text) == expected
-    assert compared > 500
-
-
 def test_dropping_pieces_without_byte_fallback_does_not_make_known_text_unknown_a3():
     # The teacher cuts "▁abcde" into ▁ ab cd e (-1 - 27), because a + bcde costs 51. With a dropped and the
     # lowest score at -9, an unknown a would cost 19 and "unknown + bcde" (20) would win over ab cd e (27).
@@ -249,93 +172,14 @@ def test_dropping_pieces_without_byte_fallback_does_not_make_known_text_unknown_
     teacher = copy.deepcopy(embedded_tokenizer())
     teacher["model"]["vocab"] = [*([p, 0.0] for p in SPECIAL), *map(list, pieces), ["<mask>", 0.0]]
     teacher["added_tokens"][-1]["id"] = 10
-    counts = counts_of(11, en={6: 1, 7: 1, 8: 1, 9: 1})
-    plan = plan_vocabulary(teacher, counts, method=VocabularyMethod.SEEN, size=None, byte_fallback=False)
-    pressed = rewrite_tokenizer(teacher, plan)
-    assert pieces_of(Tokenizer.from_str(json.dumps(teacher)), "abcde") == ["▁", "ab", "cd", "e"]
-    assert pieces_of(Tokenizer.from_str(json.dumps(pressed)), "abcde") == ["▁", "ab", "cd", "e"]
-
-
-# --- no unknown, and back to text ---------------------------------------------------------------
-
-
-def scalar_values(step: int) -> list[str]:
-    wanted = {
-        *range(0, sys.maxunicode + 1, step),
-        *range(0x3000),
-        0xD7FF,
-        0xE000,
-        0xFFFD,
-        0xFFFE,
-        0xFFFF,
-        sys.maxunicode,
-    }
-    return [chr(code) for code in sorted(wanted) if not 0xD800 <= code <= 0xDFFF]
-
-
-def unknown_among(texts: list[str]) -> list[str]:
-    unk, rows = student().token_to_id(UNK), embedded_plan().rows
-    bad = []
-    for start in range(0, len(texts), 50_000):
-        batch = texts[start : start + 50_000]
-        for text, encoding in zip(batch, student().encode_batch_fast(batch), strict=True):
-            if unk in encoding.ids or max(encoding.ids) >= rows:
-                bad.append(text)
-    return bad
-
-
-@pytest.mark.parametrize("form", ["{}", "ab{}cd", "가{}나"])
-def test_no_unicode_scalar_value_is_unknown(form):
-    assert unknown_among([form.format(character) for character in scalar_values(97)]) == []
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("form", ["{}", "ab{}cd"])
-def test_no_unicode_scalar_value_at_all_is_unknown(form):
-    texts = [form.format(character) for character in scalar_values(1)]
-    assert len(texts) == 1_112_064
-    assert unknown_among(texts) == []
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters=META), max_size=40))
-@example("😀")
-@example("a😀𐎀b ц𐎀")
-def test_decoding_gives_the_text_back_a5(text):
-    normal = " ".join(teacher_tokenizer().normalizer.normalize_str(text).split())
-    if META in normal or any(name in normal for name in (*SPECIAL, "<mask>")):
-        return
-    assert student().decode(student().encode(text).ids) == normal
-
-
-# --- what is written ----------------------------------------------------------------------------
-
-
-def test_truncation_and_padding_are_never_carried_over_a13():
-    baked = copy.deepcopy(embedded_tokenizer())
-    baked["truncation"] = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
-    baked["padding"] = {
-        "strategy": "BatchLongest",
-        "direction": "Right",
-        "pad_id": 1,
-        "pad_type_id": 0,
-        "pad_token": "<pad>",
-    }
-    found = rewrite_tokenizer(baked, embedded_plan())
-    assert (found["truncation"], found["padding"]) == (None, None)
-    assert len(Tokenizer.from_str(json.dumps(found)).encode("a b c d e f g h").ids) == 10
-
-
-def test_save_load_save_is_byte_identical(tmp_path: Path):
-    text = compact_tokenizer(student_json())
-    (tmp_path / "one.json").write_text(text, encoding="utf-8", newline="\n")
-    Tokenizer.from_file(str(tmp_path / "one.json")).save(str(tmp_path / "two.json"))
-    assert (tmp_path / "two.json").read_bytes() == (tmp_path / "one.json").read_bytes()
+    file, counts = parse_tokenizer(teacher), counts_of(11, en={6: 1, 7: 1, 8: 1, 9: 1})
+    plan = plan_vocabulary(file, counts, method=VocabularyMethod.SEEN, byte_fallback=False)
+    for tokenizer in (teacher, rewrite_tokenizer(file, plan)):
+        assert pieces_of(load_tokenizer(tokenizer), "abcde") == ["▁", "ab", "cd", "e"]
 
 
 def test_without_byte_fallback_nothing_but_the_pieces_changes():
-    plan = replace(embedded_plan(), new_pieces=())
-    found = rewrite_tokenizer(embedded_tokenizer(), plan)
+    found = rewrite_tokenizer(file_of("embedded"), replace(embedded_plan(), new_pieces=()))
     for key in ("normalizer", "pre_tokenizer", "decoder"):
         assert found[key] == embedded_tokenizer()[key]
     assert found["model"]["byte_fallback"] is False
@@ -354,7 +198,7 @@ def test_without_byte_fallback_nothing_but_the_pieces_changes():
     ],
 )
 def test_any_decoder_gets_byte_fallback_first_and_once_a5(given_decoder, kinds):
-    found = rewrite_tokenizer({**hand_json(), "decoder": given_decoder}, tiny_plan(*KEPT))["decoder"]
+    found = rewritten(hand_json(decoder=given_decoder))["decoder"]
     assert [part["type"] for part in found["decoders"]] == kinds
 
 
@@ -368,5 +212,92 @@ def test_any_decoder_gets_byte_fallback_first_and_once_a5(given_decoder, kinds):
     ],
 )  # fmt: skip
 def test_any_pre_tokenizer_gets_the_cut_of_literals_last_a2(given_pre, kinds):
-    found = rewrite_tokenizer({**hand_json(), "pre_tokenizer": given_pre}, tiny_plan(*KEPT))["pre_tokenizer"]
+    found = rewritten(hand_json(pre_tokenizer=given_pre))["pre_tokenizer"]
     assert [part["type"] for part in found["pretokenizers"]] == kinds
+
+
+# --- how rare bytes are -------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def known_texts() -> list[str]:
+    """The sentences in which the teacher knows every character; what it does not know is bytes at any budget."""
+    every = [text for texts, _ in meanings() for text in texts]
+    return [text for text, ids in zip(every, ids_of(teacher_tokenizer(), every), strict=True) if 3 not in ids]
+
+
+def byte_share(plan: VocabularyPlan) -> float:
+    tokenizer = load_tokenizer(rewrite_tokenizer(file_of("embedded"), plan))
+    own = {tokenizer.token_to_id(piece) for piece in BYTE_PIECES}
+    ids = [number for found in ids_of(tokenizer, known_texts()) for number in found]
+    return sum(number in own for number in ids) / len(ids)
+
+
+@pytest.mark.parametrize("size", [9_000, 15_424])
+def test_bytes_are_under_a_tenth_of_a_percent_of_text_that_the_teacher_knows_a7(size):
+    assert len(known_texts()) > 5_000
+    assert byte_share(embedded_plan(size)) < 0.001
+
+
+def test_a_budget_too_small_for_that_has_as_many_bytes_as_its_plan_says_a7():
+    counts = count_pieces(file_of("embedded"), [(known_texts(), ["en"] * len(known_texts()))])
+    plan = plan_vocabulary(file_of("embedded"), counts, method=VocabularyMethod.BUDGET, size=1_000, character_share=0.0)
+    assert plan.languages["en"].byte_rate > 0.01
+    assert byte_share(plan) == pytest.approx(plan.languages["en"].byte_rate, rel=0.05)
+
+
+# --- hand-made BPE and WordPiece ----------------------------------------------------------------
+
+
+def small_bpe() -> TokenizerFile:
+    """a b c d ab cd abcd, and "x" that merges with none."""
+    ids = {piece: number for number, piece in enumerate(["a", "b", "c", "d", "ab", "cd", "abcd", "x", "<unk>"])}
+    merges = [["a", "b"], ["c", "d"], ["ab", "cd"]]
+    return parse_tokenizer(assemble(bpe(ids, merges, unk_token="<unk>"), [added("<unk>", 8)]))
+
+
+def test_merges_of_dropped_pieces_are_dropped_and_the_others_keep_their_order_a12():
+    found = rewrite_tokenizer(small_bpe(), tiny_plan(0, 1, 2, 3, 4, 5, 8, new=()))["model"]
+    assert found["merges"] == [["a", "b"], ["c", "d"]]
+    assert found["vocab"] == {"a": 0, "b": 1, "c": 2, "d": 3, "ab": 4, "cd": 5, "<unk>": 6}
+
+
+def test_merges_written_as_one_string_stay_so():
+    merges = rewrite_tokenizer(file_of("bpe_roberta"), plan_of("bpe_roberta"))["model"]["merges"]
+    assert merges
+    assert all(isinstance(merge, str) for merge in merges)
+
+
+def test_a_wordpiece_is_written_in_bytes_by_hand():
+    # "é" is the bytes C3 A9, whose stand-ins are Ã and ©
+    ids = {piece: number for number, piece in enumerate(["[UNK]", "a", "##a", "é", "##é", "aé"])}
+    parts = {
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+    }
+    file = parse_tokenizer(assemble(wordpiece(ids), [added("[UNK]", 0)], **parts))
+    found = rewrite_tokenizer(file, tiny_plan(0, 1, 2, 4, 5, new=("Ã", "##Ã", "##©")))
+    assert found["model"]["vocab"] == {
+        "[UNK]": 0, "a": 1, "##a": 2, "##Ã©": 3, "aÃ©": 4, "Ã": 5, "##Ã": 6, "##©": 7,
+    }  # fmt: skip
+    assert found["model"]["max_input_chars_per_word"] == 400
+    tokenizer = load_tokenizer(found)
+    assert pieces_of(tokenizer, "aéa éa") == ["aÃ©", "##a", "Ã", "##©", "##a"]
+    assert tokenizer.decode(tokenizer.encode("aéa éa").ids) == "aéa éa"
+
+
+def test_a_wordpiece_without_new_pieces_is_not_written_in_bytes():
+    found = rewrite_tokenizer(file_of("wordpiece_bert"), replace(plan_of("wordpiece_bert"), new_pieces=()))
+    assert found["pre_tokenizer"] == file_of("wordpiece_bert").raw["pre_tokenizer"]
+    assert set(found["model"]["vocab"]) <= set(file_of("wordpiece_bert").pieces)
+
+
+def test_a_byte_level_tokenizer_needs_no_new_piece():
+    file = parse_tokenizer(assemble(file_of("bpe_bytelevel").model, pre_tokenizer=byte_level()))
+    assert plan_of("bpe_bytelevel").new_pieces == ()
+    assert byte_ids_of("bpe_bytelevel") == set()
+    assert file.is_byte_level
+
+
+def test_the_rewritten_file_is_json_without_nan():
+    assert json.loads(json.dumps(student_json(), allow_nan=False)) == student_json()

@@ -56,8 +56,10 @@ def open_side(folder: Path) -> Side:
     path = home / "tokenizer.json"
     file, tokenizer = read_tokenizer_file(path), open_plain(path)
     side = Side(folder, home, file, tokenizer, _read_object(home / "config.json"))
-    roles = ids.role_texts(side.read("tokenizer_config.json")).values()
-    return replace(side, file=replace(file, added=file.added | {n: file.ids[n] for n in roles if n in file.ids}))
+    settings = side.read("tokenizer_config.json")
+    named = [*ids.role_texts(settings).values(), *(settings.get("additional_special_tokens") or [])]
+    added = {name: file.ids[name] for name in named if isinstance(name, str) and name in file.ids}
+    return replace(side, file=replace(file, added=file.added | added))
 
 
 def run_checks(

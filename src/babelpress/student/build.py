@@ -23,7 +23,7 @@ from babelpress.student.folder import (
     tokenizer_config,
 )
 from babelpress.student.layers import LayerPlan
-from babelpress.student.rows import dropped_rows, noise_rows
+from babelpress.student.rows import Spelling, dropped_rows, fitted_rows, noise_rows
 from babelpress.teacher import Teacher
 from babelpress.tensors import Checkpoint, open_checkpoint, save_tensors
 from babelpress.vocabulary.plan import VocabularyPlan
@@ -44,16 +44,18 @@ def press_student(
     vocabulary: VocabularyPlan,
     settings: StudentSection,
     special_text: SpecialText = SpecialText.AS_TEACHER,
+    spelling: Spelling | None = None,
     seed: int,
 ) -> None:
     """Write the pressed student: a plain SentenceTransformer folder, fp32 safetensors.
 
-    Only the kept rows and layers are read, and the rows of dropped characters. `folder` must exist.
+    Only the kept rows and layers are read, and the rows of dropped characters; with `spelling`, to which
+    the rows are fitted, those of dropped pieces, too. `folder` must exist.
     """
     tokenizer = read_tokenizer_file(teacher.folder / "tokenizer.json")
     weights = press_weights(
         open_checkpoint(teacher.folder), tokenizer, prefix=teacher.prefix, layers=layers, vocabulary=vocabulary,
-        settings=settings, seed=seed,
+        settings=settings, spelling=spelling, seed=seed,
     )  # fmt: skip
     save_tensors(folder / "model.safetensors", weights)
     write_student_files(
@@ -78,6 +80,7 @@ def press_weights(
     layers: LayerPlan,
     vocabulary: VocabularyPlan,
     settings: StudentSection,
+    spelling: Spelling | None = None,
     seed: int,
 ) -> dict[str, NDArray[np.float32]]:
     """Return the student's tensors by their bare names (no `bert.` before them)."""
@@ -92,7 +95,10 @@ def press_weights(
         )  # fmt: skip
     else:
         new = noise_rows(rows, len(vocabulary.new_pieces), seed=seed)
-    weights = {WORD_EMBEDDINGS: np.concatenate([rows, new])}
+    rows = np.concatenate([rows, new])
+    if spelling is not None:
+        rows = fitted_rows(rows, spelling, lambda ids: checkpoint.read(matrix, rows=ids))
+    weights = {WORD_EMBEDDINGS: rows}
     place = {old: new for new, old in enumerate(layers.kept)}
     for name in checkpoint.names():
         bare = name.removeprefix(prefix)
@@ -124,7 +130,13 @@ def write_student_files(
     write_text(folder / "tokenizer.json", compact_tokenizer(shipped))
     write_json(
         folder / "tokenizer_config.json",
-        tokenizer_config(tokens, own_config, max_length=teacher.max_length, special_text=special_text),
+        tokenizer_config(
+            tokens,
+            own_config,
+            max_length=teacher.max_length,
+            special_text=special_text,
+            special=[token["content"] for token in tokenizer["added_tokens"] if token.get("special")],
+        ),
     )
     write_json(folder / "special_tokens_map.json", tokens)
     config = student_config(

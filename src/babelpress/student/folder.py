@@ -6,6 +6,7 @@ servers parse them by rules of their own; what stands here is what all of them a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from babelpress.errors import TeacherError
@@ -69,13 +70,23 @@ def special_tokens_map(tokenizer: dict[str, Any], config: dict[str, Any]) -> dic
 
 
 def tokenizer_config(
-    tokens: dict[str, Any], teacher: dict[str, Any], *, max_length: int, special_text: SpecialText
+    tokens: dict[str, Any],
+    teacher: dict[str, Any],
+    *,
+    max_length: int,
+    special_text: SpecialText,
+    special: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Return tokenizer_config.json; its length is the one source of truth for every reader (A13).
 
-    `teacher` is the teacher's, of which the sides of padding and truncation are kept.
+    `teacher` is the teacher's, of which the sides of padding and truncation are kept. `special` are the
+    texts of all special tokens; where text that spells them is to be text, this file alone lists them.
     """
-    plain = {"split_special_tokens": True} if special_text is SpecialText.PLAIN else {}
+    texts = {role: token["content"] if isinstance(token, dict) else token for role, token in tokens.items()}
+    plain: dict[str, Any] = {}
+    if special_text is SpecialText.PLAIN:
+        others = sorted(set(special) - set(texts.values()))
+        plain = {"split_special_tokens": True, **({"additional_special_tokens": others} if others else {})}
     left = str(teacher.get("tokenizer_class", "")).startswith(_PAD_LEFT)
     sides: dict[str, Any] = {key: teacher[key] for key in ("padding_side", "truncation_side") if key in teacher}
     return {
@@ -86,7 +97,7 @@ def tokenizer_config(
         **({"padding_side": "left"} if left else {}),
         **sides,
         **plain,
-        **{role: token["content"] if isinstance(token, dict) else token for role, token in tokens.items()},
+        **texts,
     }
 
 

@@ -143,3 +143,24 @@ class BpeLexicon:
     def prior(self) -> Weights:
         """Return the pieces' probabilities by Zipf's law: ids are in the order of the merges."""
         return 1.0 / np.arange(1.0, len(self.file.pieces) + 1.0)
+
+    def parts(self, which: Ints, alive: Mask) -> tuple[Ints, Ints]:
+        """Return the living pieces that spell each of these: ids laid flat (-1 for a byte), and where each begins."""
+        lengths = np.diff(self.atoms.starts)
+        spelled: dict[int, list[int]] = {}
+
+        def spell(number: int) -> list[int]:
+            if number not in spelled:
+                below = self.needs(number)
+                if alive[number]:
+                    spelled[number] = [number]
+                elif below:
+                    spelled[number] = [part for piece in below for part in spell(piece)]
+                else:
+                    start = self.atoms.starts[number]
+                    spelled[number] = [-1] * int(self.atoms.sizes[start : start + lengths[number]].sum())
+            return spelled[number]
+
+        laid = [spell(number) for number in which.tolist()]
+        places = np.cumsum([0, *map(len, laid)], dtype=np.int64)
+        return np.array([part for parts in laid for part in parts], dtype=np.int64), places

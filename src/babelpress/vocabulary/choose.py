@@ -10,6 +10,7 @@ from babelpress.vocabulary.characters import Characters, wanted_characters
 from babelpress.vocabulary.count import PieceCounts
 from babelpress.vocabulary.lexicon import Lexicon, Mask, Weights, open_lexicon
 from babelpress.vocabulary.plan import DroppedCharacters, LanguageCoverage, VocabularyPlan
+from babelpress.vocabulary.segment import Ints
 from babelpress.vocabulary.tokenizer_file import TokenizerFile
 
 
@@ -65,6 +66,25 @@ def plan_vocabulary(
         alphabet_missing=tuple(missing),
         dropped=_dropped_characters(lexicon, weights, kept=kept) if new else DroppedCharacters((), ()),
     )
+
+
+def spell_dropped(
+    tokenizer: TokenizerFile, plan: VocabularyPlan, counts: PieceCounts, *, language_exponent: float
+) -> tuple[Ints, Ints, Ints, Weights, Weights]:
+    """Return the counted pieces that a plan drops, how the student spells them, and how often all occur.
+
+    That is their teacher ids; the student's ids laid flat, -1 for a byte; where each begins; their weights,
+    shape (dropped,); and those of the student's rows, shape (rows,).
+    """
+    lexicon = open_lexicon(tokenizer)
+    weights = balanced_frequency(counts, exponent=language_exponent) * tokenizer.plain_ids
+    kept = _mask(lexicon, set(plan.kept))
+    dropped = np.flatnonzero((weights > 0) & ~kept)
+    parts, starts = lexicon.parts(dropped, kept)
+    new_ids = np.full(len(kept) + 1, -1, dtype=np.int64)  # one more, for -1
+    new_ids[list(plan.kept)] = np.arange(len(plan.kept))
+    own = np.concatenate([weights[list(plan.kept)], np.zeros(len(plan.new_pieces))])
+    return dropped, new_ids[parts], starts, weights[dropped], own
 
 
 def balanced_frequency(counts: PieceCounts, *, exponent: float) -> Weights:

@@ -11,7 +11,7 @@ import json
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
@@ -62,6 +62,17 @@ class PieceCounts:
             pieces = {key.partition("/")[2]: arrays[key] for key in arrays if key.startswith("pieces/")}
             sentences = {key.partition("/")[2]: int(arrays[key]) for key in arrays if key.startswith("sentences/")}
         return cls(pieces, sentences)
+
+    @classmethod
+    def sum(cls, parts: Sequence[PieceCounts]) -> PieceCounts:
+        """Add up counts of the same tokenizer."""
+        pieces: dict[str, NDArray[np.int64]] = {}
+        sentences: Counter[str] = Counter()
+        for part in parts:
+            sentences.update(part.sentences)
+            for code, counts in part.pieces.items():
+                pieces[code] = pieces[code] + counts if code in pieces else counts
+        return cls(dict(sorted(pieces.items())), dict(sorted(sentences.items())))
 
     def total(self) -> NDArray[np.int64]:
         """Return the occurrences over all languages, shape (ids,)."""

@@ -77,6 +77,9 @@ class Lexicon(Protocol):
     def use(self, weights: Weights, alive: Mask) -> Weights:
         """Return how often each piece is used to spell the weighted ones, and at the end how many bytes are."""
 
+    def parts(self, which: Ints, alive: Mask) -> tuple[Ints, Ints]:
+        """Return the living pieces that spell each of these: ids laid flat (-1 for a byte), and where each begins."""
+
 
 def open_lexicon(file: TokenizerFile) -> Lexicon:
     """Return the lexicon of a tokenizer's family."""
@@ -217,4 +220,11 @@ class UnigramLexicon:
             self.texts.points, self.texts.starts, which, trie.edges, self.file.scores, alive,
             self.unknown,
         )  # fmt: skip
+        return found
+
+    def parts(self, which: Ints, alive: Mask) -> tuple[Ints, Ints]:
+        """Return the living pieces that spell each of these: ids laid flat (-1 for a byte), and where each begins."""
+        found: tuple[Ints, Ints] = segment.parts_unigram(
+            self.texts.points, self.texts.starts, which, self.trie.edges, self.file.scores, alive, self.unknown
+        )
         return found

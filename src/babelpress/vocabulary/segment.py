@@ -294,6 +294,48 @@ def spare_wordpiece(points, starts, inner, which, start_trie, inner_trie, alive)
 
 
 @compiled
+def _lay_path(points, first, length, begin, ident, laid, filled):
+    """Write a path's pieces behind the first `filled` of `laid`, in order; -1 for each byte of what is unknown."""
+    at = filled
+    end = length
+    while end > 0:
+        for _ in range(1 if ident[end] >= 0 else _utf8(points[first + end - 1])):
+            laid[at] = ident[end]
+            at += 1
+        end = begin[end]
+    laid[filled:at] = laid[filled:at][::-1].copy()
+    return at
+
+
+@compiled
+def parts_unigram(points, starts, which, edges, scores, alive, unknown):
+    """Return the living pieces that `which` pieces' own texts are cut into: ids laid flat, and where each begins."""
+    longest = _longest(starts)
+    total, begin, ident = np.empty(longest + 1), np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64)
+    laid, places = np.empty(4 * points.shape[0], np.int64), np.zeros(which.shape[0] + 1, np.int64)
+    for place in range(which.shape[0]):
+        first, last = starts[which[place]], starts[which[place] + 1]
+        _best_path(points, first, last, edges, scores, alive, _NOTHING, unknown, total, begin, ident)
+        places[place + 1] = _lay_path(points, first, last - first, begin, ident, laid, places[place])
+    return laid[: places[-1]].copy(), places
+
+
+@compiled
+def parts_wordpiece(points, starts, inner, which, start_trie, inner_trie, alive):
+    """Return what `parts_unigram` does, cut greedily."""
+    longest = _longest(starts)
+    begin, ident = np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64)
+    laid, places = np.empty(4 * points.shape[0], np.int64), np.zeros(which.shape[0] + 1, np.int64)
+    for place in range(which.shape[0]):
+        number = which[place]
+        first, last = starts[number], starts[number + 1]
+        trie = inner_trie if inner[number] else start_trie
+        _longest_prefix(points, first, last, trie, inner_trie, alive, _NOTHING, begin, ident)
+        places[place + 1] = _lay_path(points, first, last - first, begin, ident, laid, places[place])
+    return laid[: places[-1]].copy(), places
+
+
+@compiled
 def derive_bpe(symbols, starts, merges, results):
     """Run a BPE on each piece's own symbols; return the two pieces of its last merge, and whether one piece is left.
 

@@ -143,3 +143,10 @@ class WordPieceLexicon:
             self.texts.points, self.texts.starts, self.inner, which, *self.tries, alive
         )
         return found
+
+    def parts(self, which: Ints, alive: Mask) -> tuple[Ints, Ints]:
+        """Return the living pieces that spell each of these: ids laid flat (-1 for a byte), and where each begins."""
+        found: tuple[Ints, Ints] = segment.parts_wordpiece(
+            self.texts.points, self.texts.starts, self.inner, which, *self.tries, alive
+        )
+        return found
