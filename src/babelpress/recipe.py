@@ -226,7 +226,7 @@ class VocabularySection(_Section):
     alphabet: bool = True
     byte_fallback: bool = True
     byte_rate: float = Field(default=0.001, ge=0.0, le=1.0)
-    character_share: float = Field(default=0.6, ge=0.0, le=1.0)
+    character_share: float = Field(default=0.2, ge=0.0, le=1.0)
     special_text: SpecialText = SpecialText.AS_TEACHER
 
     @model_validator(mode="after")

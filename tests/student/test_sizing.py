@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 
+from babelpress.errors import PlanError
 from babelpress.recipe import Pooler
-from babelpress.student.sizing import Size, estimate_size, layer_parameters
+from babelpress.student.sizing import Size, estimate_size, layer_parameters, rows_within
 from babelpress.teacher import read_teacher
 from tests.student import load, press
 from tests.tiny import make_teacher, words
@@ -68,3 +71,33 @@ def test_the_file_is_the_bytes_and_a_small_header(tmp_path, tiny_teacher):
     press(tiny_teacher, tmp_path / "student", layers=(0, 1, 2), size=800)
     size = estimate_size(read_teacher(str(tiny_teacher)), layers=3, rows=800, pooler=True)
     assert 0 < (tmp_path / "student" / "model.safetensors").stat().st_size - size.weight_bytes < 16_384
+
+
+# --- a budget in MiB ----------------------------------------------------------------------------
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(mib=st.floats(0.05, 500.0), layers=st.integers(1, 3), pooler=st.booleans())
+def test_a_budget_in_mib_gives_the_most_rows_that_fit(tiny_teacher, mib, layers, pooler):
+    facts = read_teacher(str(tiny_teacher))
+    rows = rows_within(facts, mib=mib, layers=layers, pooler=pooler)
+    fits = [estimate_size(facts, layers=layers, rows=count, pooler=pooler).weight_bytes for count in (rows, rows + 1)]
+    assert fits[0] <= mib * 2**20 < fits[1]
+
+
+def test_the_reference_students_mib_are_worth_its_rows(tiny_teacher):
+    facts = replace(
+        read_teacher(str(tiny_teacher)), layers=12, hidden=384, feed_forward=1536, rows=250_037,
+        parameters=117_653_760, parameters_without_pooler=117_505_920,
+    )  # fmt: skip
+    exact = 4 * 13_366_656 / 2**20
+    assert rows_within(facts, mib=exact, layers=4, pooler=True) == 15_424
+    assert rows_within(facts, mib=exact - 1e-6, layers=4, pooler=True) == 15_423
+    assert rows_within(facts, mib=exact, layers=4, pooler=False) == 15_424 + 147_840 // 384
+
+
+def test_mib_that_the_layers_alone_fill_are_refused_with_what_they_take(tiny_teacher):
+    with pytest.raises(
+        PlanError, match=r"vocabulary\.mib is 0\.01, but 3 layers without any vocabulary take 0\.0\d MiB"
+    ):
+        rows_within(read_teacher(str(tiny_teacher)), mib=0.01, layers=3, pooler=True)

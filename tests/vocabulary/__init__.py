@@ -87,7 +87,7 @@ def new_pieces(name: str) -> int:
     return len(open_lexicon(file_of(name)).fallback())
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def plan_of(name: str, size: int | None = None, **options: Any) -> VocabularyPlan:
     """A budget with all of ASCII; unless a size is given, one that drops a quarter of the teacher's pieces."""
     size = new_pieces(name) + 3 * len(file_of(name).pieces) // 4 if size is None else size
@@ -103,10 +103,14 @@ def plan_with_alphabet(name: str, size: int) -> VocabularyPlan:
     )
 
 
+def usual_plan(name: str) -> VocabularyPlan:
+    """The plan of the students below; of real sizes it is the reference's."""
+    return plan_of(name) if name not in BIG else plan_with_alphabet(name, 15_424)
+
+
 @lru_cache(maxsize=32)
 def student_json(name: str, special_text: SpecialText = SpecialText.AS_TEACHER) -> dict[str, Any]:
-    plan = plan_of(name) if name not in BIG else plan_with_alphabet(name, 15_424)
-    rewritten = rewrite_tokenizer(file_of(name), plan)
+    rewritten = rewrite_tokenizer(file_of(name), usual_plan(name))
     return without_special_text(rewritten) if special_text is SpecialText.PLAIN else rewritten
 
 
@@ -118,9 +122,10 @@ def student_of(name: str, special_text: SpecialText = SpecialText.AS_TEACHER) ->
 def unknown_of(name: str) -> int | None:
     """The student's id for what it cannot spell."""
     unk = file_of(name).unk_id
-    return None if unk is None else plan_of(name).id_map[unk]
+    return None if unk is None else usual_plan(name).id_map[unk]
 
 
+@lru_cache(maxsize=16)
 def byte_ids_of(name: str) -> set[int]:
     """The ids of byte pieces in a student; of byte-level ones none, because text may spell those."""
     ids = student_of(name).get_vocab()
@@ -134,7 +139,7 @@ def ids_of(tokenizer: Tokenizer, texts: list[str], *, special: bool = False) -> 
 @lru_cache(maxsize=16)
 def kept_surfaces(name: str) -> tuple[str, ...]:
     """The texts of the kept pieces; a space before those that begin a word, byte names and special tokens left out."""
-    file, plan = file_of(name), plan_of(name)
+    file, plan = file_of(name), usual_plan(name)
     surface, plain = surface_of(file), file.plain_ids
     prefix = file.model.get("continuing_subword_prefix") or "" if file.family is Family.WORDPIECE else ""
     found = []

@@ -148,13 +148,14 @@ def test_some_hundred_sentences_at_the_real_size():
 
 MARKS = "\u0301\u0308\u0327\u20dd\u0e33\u0e31\u093c\u0941\u3099\u200d\ufe0f\U0001f3fd\u0604\u0d4e"
 PIECES = [
-    " ", "  ", "   ", "\t", "\n", "\r\n", "\xa0", "\u3000", "\u2003", "\u200b", "\xad", "\ufeff", "\x1c", "\x1f", "\x85", "\x00",
-    "\u2028", "a", "b", "York", "new york", "new", "york", "kg", "㎏", "ﬁ", "ß", "Σ", "ος", "İ", "é", "e\u0301", "ж", "ж\u0301",
-    "é\u0301", "ñ", "n\u0303", "한국", "\u1112\u1161\u11ab", "\u1112", "\u11ab", "가\u11a8", "日本", "は\u3099", "ｶﾞ", "Ａ１", "，",
-    "กำ", "ก\u0e33", "น้ำ", "\u0958", "क\u093c", "ड\u093c", "क्ष", "\u200c", "👩‍👩‍👧", "👍🏽", "🇰🇷", "🇰", "1️⃣", "2026", "3.5", "¨", "´", "½", "…",
-    "\ufdfa", "▁", "▁▁", "▁a", "</s>", "<s>", "<mask>", "<unk>", "<pad>", "[MASK]", "[UNK]", "[unused1]", "##a", "<|endoftext|>",
-    "<tool_call>", "<bos>", "<0x41>", "<extra_id_3>", "</w>", "Ġ", "Ċ", "\u0378", "\U000e0fff", "\U0010ffff", "𐎀", "😵", "don't", "'s",
-    "a-b", "...", "?!", "£", *MARKS,
+    " ", "  ", "   ", "\t", "\n", "\r\n", "\xa0", "\u3000", "\u2003", "\u200b", "\xad", "\ufeff", "\x1c", "\x1f", "\x85",
+    "\x00", "\u2028", "a", "b", "York", "new york", "new", "york", "ｙｏｒｋ", "kg", "㎏", "ﬁ", "ß", "Σ", "ος", "İ", "é",
+    "e\u0301", "ж", "ж\u0301", "é\u0301", "ñ", "n\u0303", "한국", "\u1112\u1161\u11ab", "\u1112", "\u11ab", "가\u11a8", "日本",
+    "は\u3099", "ｶﾞ", "Ａ１", "，", "กำ", "ก\u0e33", "น้ำ", "\u0958", "क\u093c", "ड\u093c", "क्ष", "\u200c",
+    "👩\u200d👩\u200d👧", "👍🏽", "🇰🇷", "🇰", "1️⃣", "2026", "3.5", "¨", "´", "½", "…", "\ufdfa", "▁", "▁▁", "▁a", "</s>", "<s>",
+    "<mask>", "＜mask＞", "<unk>", "<pad>", "[MASK]", "[UNK]", "[unused1]", "##a", "<|endoftext|>", "<tool_call>", "<bos>",
+    "<0x41>", "<extra_id_3>", "</w>", "Ġ", "Ċ", "\u0378", "\U000e0fff", "\U0010ffff", "𐎀", "😵", "don't", "'s", "a-b", "...",
+    "?!", "£", *MARKS,
 ]  # fmt: skip
 NASTY = st.lists(
     st.one_of(st.sampled_from(PIECES), st.sampled_from([" ", " ", "a"]), st.characters(exclude_categories=["Cs"])),
@@ -227,6 +228,9 @@ def test_every_character_after_a_space_and_after_letters_of_each_length(name):
         ("xlmr, metaspace alone", Cut.LONE_SPACES),
         ("xlmr, metaspace unsplit", Cut.NOWHERE),
         ("xlmr, metaspace first", Cut.NOWHERE),
+        ("xlmr, metaspace alone, stripped", Cut.NOWHERE),
+        ("qwen, stripped", Cut.NOWHERE),
+        ("roberta, a whole word that takes its spaces", Cut.NOWHERE),
         ("roberta, prefix space", Cut.NOWHERE),
         ("xlmr, a token with a space", Cut.NOWHERE),
     ],
@@ -315,6 +319,20 @@ def test_truncation_and_padding_of_the_file_do_not_reach_the_counts_a13(name):
     expected = count_pieces(file_of(name), meanings()[:3])
     for code, counts in count_pieces(file, meanings()[:3]).pieces.items():
         np.testing.assert_array_equal(counts, expected.pieces[code])
+
+
+@pytest.mark.parametrize("before", ["\t", "  ", "\u3000", " "])
+@pytest.mark.parametrize("name", ["unigram_xlmr", "xlmr, metaspace alone", "xlmr, metaspace first"])
+def test_a_special_token_that_takes_the_spaces_before_it_is_counted(name, before):
+    file = opened(name)[0]
+    found = assert_counts_are_the_librarys(name, [([f"a{before}<mask> b"], ["en"])])
+    assert found.pieces["en"][file.ids["<mask>"]] == 1
+
+
+def test_an_added_token_behind_the_vocabulary_is_no_piece_of_other_words():
+    file = opened("xlmr, a whole word that takes its spaces")[0]
+    found = count_pieces(file, [(["ayork", "york", "ｙｏｒｋ"], ["en", "ko", "ja"])])
+    assert [int(found.pieces[code][file.ids["york"]]) for code in ("en", "ko", "ja")] == [0, 1, 0]
 
 
 def test_counts_by_hand():

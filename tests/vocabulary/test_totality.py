@@ -19,7 +19,7 @@ from tests.vocabulary.conftest import Pressed
 from tests.vocabulary.texts import mixed_text, nasty_text, scalar_values
 
 Encode = Callable[[list[str]], list[list[int]]]
-FORMS = ("{}", "ab{}cd", "가{}나", "{0}{0} {0}")
+FORMS = ("{}", "ab{}cd")
 BATCH = 50_000
 
 
@@ -71,7 +71,7 @@ def test_no_unicode_scalar_value_is_unknown(name, form):
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("form", FORMS[:2])
+@pytest.mark.parametrize("form", FORMS)
 def test_no_unicode_scalar_value_at_all_is_unknown(name, form):
     texts = [form.format(character) for character in scalar_values(1)]
     assert len(texts) == 1_112_064
@@ -99,7 +99,7 @@ SAVERS: dict[str, Any] = {
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("reader", READERS)
 def test_no_unicode_scalar_value_is_unknown_in_a_library_nor_after_it_saved_a1(name, reader, pressed, tmp_path):
-    texts = [form.format(character) for form in FORMS[:2] for character in scalar_values(97)[::9]]
+    texts = [form.format(character) for form in FORMS for character in scalar_values(97)[::9]]
     expected = raw(pressed(name))(texts)
     assert bad_among(name, lambda batch: expected, texts) == []
     assert READERS[reader](pressed(name))(texts) == expected

@@ -12,6 +12,9 @@ from babelpress.vocabulary.bytelevel import byte_of
 
 Rows = NDArray[np.float32]
 _CHUNK = 8192  # dropped rows read at a time
+# What holds a row to its own place besides its own use, by its use in dropped pieces. Without it, a row that no
+# counted token is (a rare letter) runs away after the few dropped words that it helps to spell.
+_HOLD = 0.3
 _STEPS = 20  # of conjugate gradients; the residual is below a thousandth by then
 
 
@@ -65,8 +68,9 @@ def fitted_rows(rows: Rows, spelling: Spelling, read: Callable[[NDArray[np.int64
     """Return rows whose means, piece by piece, come as near as they can to the rows of the dropped pieces.
 
     Least squares over all tokens of the counted text: a dropped token should be the mean of the rows that
-    spell it now, a kept one its own row. `read` gives the teacher's rows of ids, which are asked for in
-    chunks. Solved by conjugate gradients with the diagonal as preconditioner (Hestenes and Stiefel 1952).
+    spell it now, a kept one its own row, and rows are held to where they were. `read` gives the teacher's
+    rows of ids, which are asked for in chunks. Solved by conjugate gradients with the diagonal as
+    preconditioner (Hestenes and Stiefel 1952).
     """
     from scipy.sparse import csr_matrix, diags
 
@@ -78,8 +82,8 @@ def fitted_rows(rows: Rows, spelling: Spelling, read: Callable[[NDArray[np.int64
         shape=(len(lengths), len(rows)),
     )
     weighted = means.T @ diags(spelling.weights)
-    floor = spelling.own[spelling.own > 0].min() if (spelling.own > 0).any() else 1.0
-    own = np.maximum(spelling.own, floor)[:, None]  # a row that no text uses keeps to itself
+    used = np.asarray(weighted.sum(axis=1)).ravel()
+    own = (spelling.own + _HOLD * used + np.finfo(float).tiny)[:, None]
     right = np.zeros(rows.shape)
     for start in range(0, len(lengths), _CHUNK):
         chunk = slice(start, min(start + _CHUNK, len(lengths)))

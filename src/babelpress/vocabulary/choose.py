@@ -26,7 +26,7 @@ def plan_vocabulary(
     language_exponent: float = 0.3,
     byte_fallback: bool = True,
     byte_rate: float = 0.001,
-    character_share: float = 0.6,
+    character_share: float = 0.2,
     characters: list[str] | None = None,
 ) -> VocabularyPlan:
     """Choose the kept pieces of a tokenizer.

@@ -119,6 +119,9 @@ def cut_of(file: TokenizerFile) -> Cut:
         return Cut.NOWHERE
     if steps and steps[0] in {"WhitespaceSplit", "BertPreTokenizer", "Whitespace"}:
         return Cut.SPACES
+    takes_spaces = any(token.get("rstrip") or token.get("normalized") for token in file.raw.get("added_tokens") or [])
+    if takes_spaces or any(part["type"] == "Strip" for part in normalizers):
+        return Cut.NOWHERE
     metaspace = parts_of(file.raw.get("pre_tokenizer"))
     if steps == ["Metaspace"] and metaspace[0].get("prepend_scheme") == "always" and metaspace[0].get("split", True):
         return Cut.LONE_SPACES
@@ -158,8 +161,23 @@ def _joins(character: str) -> bool:
     )
 
 
-_ODD_SPACES = re.compile(r"^ | $|  |[^\S ]|[\x1c-\x1f\x85]")
+_ODD_SPACES = r"^ | $|  |[^\S ]|[\x1c-\x1f\x85]"
 _BEFORE = "a "  # stands before a word that has to be seen behind a space
+
+
+def _odd_texts(cut: Cut, normalizer: Normalizer | None, added: Iterable[str]) -> re.Pattern[str] | None:
+    """Match texts whose spaces do more than separate words.
+
+    Where only lone spaces do, that is also beside added tokens, and where normalising makes or frees spaces.
+    """
+    if cut is Cut.SPACES or cut is Cut.NOWHERE:
+        return None
+    if cut is Cut.BEFORE_SPACES:
+        return re.compile(_ODD_SPACES)
+    normal = normalizer.normalize_str if normalizer is not None else str
+    every = (chr(code) for code in range(0x21, 0x20000) if not 0xD800 <= code < 0xE000)
+    odd = [ord(character) for character in every if not (found := normal(character)) or {" ", META} & {*found}]
+    return re.compile("|".join([_ODD_SPACES, _class([*odd, *range(0xE0000, 0x110000)]), *map(re.escape, added)]))
 
 
 class WordCounter:
@@ -175,6 +193,9 @@ class WordCounter:
         self._lexicon = UnigramLexicon(file) if file.family is Family.UNIGRAM else None
         self._byte_ids = np.array(file.byte_ids if file.model.get("byte_fallback") else (), dtype=np.int64)
         self._tokenizer = load_tokenizer(file.raw) if self._lexicon is None else _front(file)
+        # By id: a token that takes the spaces before it stands there with them.
+        self._added = {self._tokenizer.token_to_id(text): number for text, number in file.added.items()}
+        self._odd = _odd_texts(self._cut, self._tokenizer.normalizer, file.added)
         marks = self._lexicon is not None and self._cut is Cut.SPACES and _marks_words(file)
         self._is_inert = _inert(self._tokenizer.normalizer, file).fullmatch if marks else None
 
@@ -188,8 +209,8 @@ class WordCounter:
             return [], texts
         joining = {character for character in {text[:1] for text in texts} if character and _joins(character)}
         whole: list[str] = []
-        if joining or self._cut is not Cut.SPACES:
-            odd = _ODD_SPACES.search if self._cut is not Cut.SPACES else lambda text: None
+        if joining or self._odd is not None:
+            odd = self._odd.search if self._odd is not None else lambda text: None
             whole = [text for text in texts if text[:1] in joining or odd(text)]
             texts = [text for text in texts if not (text[:1] in joining or odd(text))]
         if self._cut is Cut.BEFORE_SPACES:
@@ -226,11 +247,10 @@ class WordCounter:
         """Count texts of a Unigram: whatever the front does not know is a word for the kernel."""
         words: list[str] = []
         word_times: list[int] = []
-        added = self._file.added
         for encoding, number in zip(self._tokenizer.encode_batch(texts, add_special_tokens=False), times, strict=True):
             for token, text in zip(encoding.ids, encoding.tokens, strict=True):
                 if token:
-                    counts[added[text]] += number
+                    counts[self._added[token]] += number
                 else:
                     words.append(text)
                     word_times.append(number)
@@ -302,7 +322,7 @@ def _class(codes: list[int]) -> str:
             ranges[-1][1] = code
         else:
             ranges.append([code, code])
-    return "[" + "".join(f"\\u{first:04x}-\\u{last:04x}" for first, last in ranges) + "]"
+    return "[" + "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges) + "]"
 
 
 def count_pieces(

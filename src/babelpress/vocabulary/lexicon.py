@@ -140,8 +140,8 @@ class UnigramLexicon:
 
     @cached_property
     def trie(self) -> Trie:
-        """Return the trie of all pieces."""
-        return Trie.of(self.texts)
+        """Return the trie of the model's own pieces; added tokens behind them spell no text."""
+        return Trie.of(Strings.of(self.file.pieces[: len(self.file.model["vocab"])]))
 
     @property
     def unknown(self) -> float:

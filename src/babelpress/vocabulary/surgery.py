@@ -167,7 +167,7 @@ def _map_ids(node: Any, plan: VocabularyPlan) -> Any:
         return node
     mapped = {}
     for key, child in node.items():
-        if key == "ids":
+        if key == "ids" and isinstance(child, list):
             mapped[key] = [new_id(plan, number, "the post-processor") for number in child]
         elif key in {"sep", "cls"} and isinstance(child, list) and len(child) == 2:
             mapped[key] = [child[0], new_id(plan, child[1], f"the post-processor's {key}")]

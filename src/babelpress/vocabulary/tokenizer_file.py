@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -116,6 +116,8 @@ def read_tokenizer_file(path: Path) -> TokenizerFile:
             start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
     except FileNotFoundError:
         raise TeacherError(f"{path} is missing") from None
+    except OSError as error:
+        raise TeacherError(f"{path} cannot be read: {error.strerror}") from None
     if not start.startswith(b"{"):
         what = "a pickle, which is never read" if start[:1] == b"\x80" or start[:2] == b"PK" else f"{start[:12]!r}"
         raise TeacherError(f"{path} is not a tokenizer: it begins with {what}, a JSON object was expected")
@@ -132,20 +134,24 @@ def parse_tokenizer(raw: Any, *, origin: str = "tokenizer.json") -> TokenizerFil
     if not isinstance(model, dict):
         raise TeacherError(f"{origin} has no model; a tokenizer.json of the tokenizers library was expected")
     kind = model.get("type")
-    if kind not in set(Family):
+    if not isinstance(kind, str) or kind not in set(Family):
         raise TeacherError(f"{origin}: a {kind} tokenizer is not supported; supported: {', '.join(Family)}")
     family = Family(kind)
+    for key in ("continuing_subword_prefix", "end_of_word_suffix"):
+        if not isinstance(model.get(key) or "", str):
+            raise TeacherError(f"{origin}: its {key} is {str(model[key])[:60]}, not a text")
     ids = _unigram_ids(model, origin) if family is Family.UNIGRAM else _dict_ids(model, origin)
     added = _added_ids(raw.get("added_tokens"), ids, origin)
     pieces = _by_id({**ids, **added}, origin)
     unk = _unknown(model, family, {**ids, **added}, origin)
     if family is Family.BPE:
         _check_merges(model, ids, origin)
-    outside = sorted(
-        number for number in _post_processor_ids(raw.get("post_processor")) if not 0 <= number < len(pieces)
-    )
-    if outside:
-        raise TeacherError(f"{origin}: the post-processor uses id {outside[0]}; there are {len(pieces)} pieces")
+    for key in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
+        if raw.get(key) is not None and not _is_step(raw[key]):
+            raise TeacherError(f"{origin}: its {key} is {str(raw[key])[:60]}, not a step with a type")
+    for number in _post_processor_ids(raw.get("post_processor")):
+        if type(number) is not int or not 0 <= number < len(pieces):
+            raise TeacherError(f"{origin}: the post-processor uses id {number}; there are {len(pieces)} pieces")
     return TokenizerFile(raw, origin, family, pieces, added, unk)
 
 
@@ -164,7 +170,15 @@ def _unigram_ids(model: dict[str, Any], origin: str) -> dict[str, int]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _is_step(node: Any) -> bool:
+    """Tell whether a node is a normaliser, pre-tokenizer, post-processor or decoder, or a sequence of them."""
+    if not isinstance(node, dict) or not isinstance(node.get("type"), str):
+        return False
+    children = next((value for value in node.values() if isinstance(value, list)), [])
+    return node["type"] != "Sequence" or all(map(_is_step, children))
 
 
 def _dict_ids(model: dict[str, Any], origin: str) -> dict[str, int]:
@@ -179,6 +193,8 @@ def _dict_ids(model: dict[str, Any], origin: str) -> dict[str, int]:
 
 def _added_ids(tokens: Any, ids: dict[str, int], origin: str) -> dict[str, int]:
     added: dict[str, int] = {}
+    if not isinstance(tokens or [], list):
+        raise TeacherError(f"{origin}: its added tokens are {str(tokens)[:60]}, not a list")
     for token in tokens or []:
         if not isinstance(token, dict) or type(token.get("id")) is not int or not isinstance(token.get("content"), str):
             raise TeacherError(f"{origin}: added token {str(token)[:60]} has no id or no content")
@@ -214,7 +230,7 @@ def _unknown(model: dict[str, Any], family: Family, ids: dict[str, int], origin:
     text = model.get("unk_token")
     if text is None and family is Family.BPE:
         return None
-    if text not in ids:
+    if not isinstance(text, str) or text not in ids:
         raise TeacherError(f"{origin}: its unknown piece {text!r} is not in the vocab")
     return ids[text]
 
@@ -239,18 +255,18 @@ def _merge(entry: Any) -> tuple[str, str]:
     return str(left), str(right)
 
 
-def _post_processor_ids(node: Any) -> list[int]:
+def _post_processor_ids(node: Any) -> list[Any]:
     """Return the ids of a post-processor: `ids` lists of templates and (token, id) pairs, however nested."""
     if isinstance(node, list):
         return [number for child in node for number in _post_processor_ids(child)]
     if not isinstance(node, dict):
         return []
-    found: list[int] = []
+    found: list[Any] = []
     for key, child in node.items():
-        if key == "ids":
-            found += [int(number) for number in child]
+        if key == "ids" and isinstance(child, list):
+            found += child
         elif key in {"sep", "cls"} and isinstance(child, list) and len(child) == 2:
-            found.append(int(child[1]))
+            found.append(child[1])
         else:
             found += _post_processor_ids(child)
     return found
