@@ -13,7 +13,7 @@ from safetensors import safe_open
 from babelpress.errors import PlanError
 from babelpress.recipe import Pooler
 from babelpress.student.sizing import Size, estimate_size, layer_parameters, rows_within
-from babelpress.teacher import read_teacher
+from babelpress.teacher import Teacher, read_teacher
 from tests.student import load, press
 from tests.tiny import make_teacher, words
 
@@ -23,6 +23,14 @@ def counted(path: Path) -> tuple[int, int]:
     with safe_open(str(path), framework="numpy") as file:
         sizes = {name: file.get_tensor(name).size for name in file.keys()}  # noqa: SIM118 (not a dict)
     return sum(sizes.values()), sum(size for name, size in sizes.items() if not name.startswith("pooler."))
+
+
+def e5_small(folder: Path) -> Teacher:
+    """A teacher's facts with the figures of multilingual-e5-small."""
+    return replace(
+        read_teacher(str(folder)), layers=12, hidden=384, feed_forward=1536, rows=250_037,
+        parameters=117_653_760, parameters_without_pooler=117_505_920,
+    )  # fmt: skip
 
 
 def test_one_layer_by_hand():
@@ -57,10 +65,7 @@ def test_a_teacher_without_pooler_gives_a_student_without_one(tmp_path):
 
 
 def test_the_reference_student_has_its_cards_13_2_million(tiny_teacher):
-    facts = replace(
-        read_teacher(str(tiny_teacher)), layers=12, hidden=384, feed_forward=1536, rows=250_037,
-        parameters=117_653_760, parameters_without_pooler=117_505_920,
-    )  # fmt: skip
+    facts = e5_small(tiny_teacher)
     size = estimate_size(facts, layers=4, rows=15_424, pooler=True)
     assert (size.parameters, size.parameters_without_pooler) == (13_366_656, 13_218_816)
     assert round(size.mib, 1) == 51.0
@@ -86,10 +91,7 @@ def test_a_budget_in_mib_gives_the_most_rows_that_fit(tiny_teacher, mib, layers,
 
 
 def test_the_reference_students_mib_are_worth_its_rows(tiny_teacher):
-    facts = replace(
-        read_teacher(str(tiny_teacher)), layers=12, hidden=384, feed_forward=1536, rows=250_037,
-        parameters=117_653_760, parameters_without_pooler=117_505_920,
-    )  # fmt: skip
+    facts = e5_small(tiny_teacher)
     exact = 4 * 13_366_656 / 2**20
     assert rows_within(facts, mib=exact, layers=4, pooler=True) == 15_424
     assert rows_within(facts, mib=exact - 1e-6, layers=4, pooler=True) == 15_423
@@ -97,7 +99,9 @@ def test_the_reference_students_mib_are_worth_its_rows(tiny_teacher):
 
 
 def test_mib_that_the_layers_alone_fill_are_refused_with_what_they_take(tiny_teacher):
-    with pytest.raises(
-        PlanError, match=r"vocabulary\.mib is 0\.01, but 3 layers without any vocabulary take 0\.0\d MiB"
-    ):
-        rows_within(read_teacher(str(tiny_teacher)), mib=0.01, layers=3, pooler=True)
+    # 4 layers, positions and the pooler: 13,366,656 - 15,424 x 384 = 7,443,840 values, 28.4 MiB
+    fault = (
+        r"vocabulary\.mib is 28, but 4 layers without any vocabulary take 28\.4 MiB; give more, or keep fewer layers"
+    )
+    with pytest.raises(PlanError, match=fault):
+        rows_within(e5_small(tiny_teacher), mib=28, layers=4, pooler=True)

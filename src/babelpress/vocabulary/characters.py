@@ -12,6 +12,9 @@ from babelpress.vocabulary.count import PieceCounts
 from babelpress.vocabulary.lexicon import Lexicon, Mask, Weights
 from babelpress.vocabulary.segment import Ints
 
+# How many counted tokens the teacher's own probabilities are worth.
+_PRIOR_TOKENS = 100_000
+
 
 @dataclass(frozen=True)
 class Characters:
@@ -49,6 +52,7 @@ def _wanted(lexicon: Lexicon, counts: NDArray[np.int64], *, kept: Mask, byte_rat
     seen = seen[np.argsort(-in_bytes[seen], kind="stable")]
     once = float((sizes * (found == 1)).sum())
     fresh, likely = _unseen(lexicon, found * sizes, kept=kept, language=language)
+    likely *= _PRIOR_TOKENS / (_PRIOR_TOKENS + float(counts.sum()))
     if likely.sum() and likely.sum() < once:
         likely *= once / likely.sum()
     numbers = np.concatenate([seen, fresh])

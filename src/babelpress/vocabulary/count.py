@@ -113,9 +113,8 @@ def cut_of(file: TokenizerFile) -> Cut:
     steps = [part["type"] for part in parts_of(file.raw.get("pre_tokenizer"))]
     normalizers = parts_of(file.raw.get("normalizer"))
     known = {"Precompiled", "NFC", "NFKC", "NFD", "NFKD", "Lowercase", "StripAccents", "BertNormalizer", "Strip"}
-    if any(part["type"] not in known and not _is_space_collapse(part) for part in normalizers):
-        return Cut.NOWHERE
-    if any(any(character.isspace() for character in text) for text in file.added):
+    unknown = any(part["type"] not in known and not _is_space_collapse(part) for part in normalizers)
+    if unknown or any(character.isspace() for text in file.added for character in text):
         return Cut.NOWHERE
     if steps and steps[0] in {"WhitespaceSplit", "BertPreTokenizer", "Whitespace"}:
         return Cut.SPACES
