@@ -188,7 +188,7 @@ def test_a_wrong_amount_says_which_would_be_right():
 def test_the_defaults_are_short_text_and_the_teachers_special_text():
     vocabulary, student = parse().vocabulary, parse().student
     assert (vocabulary.objective, vocabulary.special_text) == (VocabularyObjective.FERTILITY, SpecialText.AS_TEACHER)
-    assert (vocabulary.byte_rate, vocabulary.character_share) == (0.001, 0.6)
+    assert (vocabulary.byte_rate, vocabulary.character_share) == (0.001, 0.2)
     assert student.new_rows is NewRows.DROPPED
 
 

@@ -40,6 +40,7 @@ NAMES = [*FAMILIES, "embedded"]
         ("xlmr, metaspace alone", Cut.LONE_SPACES),
         ("xlmr, metaspace unsplit", Cut.NOWHERE),
         ("xlmr, metaspace first", Cut.NOWHERE),
+        ("xlmr, stripped", Cut.NOWHERE),
         ("xlmr, metaspace alone, stripped", Cut.NOWHERE),
         ("qwen, stripped", Cut.NOWHERE),
         ("roberta, a whole word that takes its spaces", Cut.NOWHERE),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import chain
 
 import pytest
+import regex
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from babelpress.vocabulary import count
 from tests.families import FAMILIES
 from tests.vocabulary import meanings
 from tests.vocabulary.counting import VARIANTS, assert_counts_are_the_librarys
@@ -36,7 +38,7 @@ def test_some_hundred_sentences_at_the_real_size():
 
 # --- nasty text -----------------------------------------------------------------------------------
 
-MARKS = "\u0301\u0308\u0327\u20dd\u0e33\u0e31\u093c\u0941\u3099\u200d\ufe0f\U0001f3fd\u0604\u0d4e"
+MARKS = "\uff9e\u0eb3\u0301\u0308\u0327\u20dd\u0e33\u0e31\u093c\u0941\u3099\u200d\ufe0f\U0001f3fd\u0604\u0d4e"
 PIECES = [
     " ", "  ", "   ", "\t", "\n", "\r\n", "\xa0", "\u3000", "\u2003", "\u200b", "\xad", "\ufeff", "\x1c",
     "\x1f", "\x85", "\x00", "\u2028", "a", "b", "York", "new york", "new", "york", "ｙｏｒｋ", "kg", "㎏", "ﬁ",
@@ -83,6 +85,7 @@ NASTY = st.lists(
 @example(
     texts=[f"{before}{piece}{after}" for piece in PIECES for before in ("", "a", "a ") for after in ("", "b", " b")]
 )
+@example(texts=[f"{before}{mark}{more}" for mark in MARKS for before in (" ", "a ") for more in "\u0301\u0e31\u200d"])
 @example(texts=["a ¨ b", "a´ b", "a\u200b b", "\u200b", "a \u200bb", "\ufdfa a", "x\xad y", "a \xad b", "1 ½"])
 def test_nasty_text_is_counted_as_the_library_cuts_it(name, texts):
     assert_counts_are_the_librarys(name, [(texts, ["en"] * len(texts))])
@@ -99,3 +102,10 @@ def test_every_character_after_a_space_and_after_letters_of_each_length(name):
     if name == "unigram_xlmr":
         texts += [f"{letter}{one}" for one in every for letter in "éж日한क"]
     assert_counts_are_the_librarys(name, [(texts, ["en"] * len(texts))])
+
+
+def test_every_character_that_makes_a_grapheme_with_a_space_before_it_is_known_to():
+    """A charsmap looks at whole graphemes (Unicode Standard Annex 29)."""
+    joins = regex.compile(r"[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]")
+    every = (chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF)
+    assert [one for one in every if joins.fullmatch(one) and not count._joins(one)] == []

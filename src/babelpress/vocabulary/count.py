@@ -112,14 +112,13 @@ def cut_of(file: TokenizerFile) -> Cut:
     """Read off a tokenizer.json where texts may be cut; NOWHERE for anything not known to allow it."""
     steps = [part["type"] for part in parts_of(file.raw.get("pre_tokenizer"))]
     normalizers = parts_of(file.raw.get("normalizer"))
-    known = {"Precompiled", "NFC", "NFKC", "NFD", "NFKD", "Lowercase", "StripAccents", "BertNormalizer", "Strip"}
+    known = {"Precompiled", "NFC", "NFKC", "NFD", "NFKD", "Lowercase", "StripAccents", "BertNormalizer"}
     unknown = any(part["type"] not in known and not _is_space_collapse(part) for part in normalizers)
     if unknown or any(character.isspace() for text in file.added for character in text):
         return Cut.NOWHERE
     if steps and steps[0] in {"WhitespaceSplit", "BertPreTokenizer", "Whitespace"}:
         return Cut.SPACES
-    takes_spaces = any(token.get("rstrip") or token.get("normalized") for token in file.raw.get("added_tokens") or [])
-    if takes_spaces or any(part["type"] == "Strip" for part in normalizers):
+    if any(token.get("rstrip") or token.get("normalized") for token in file.raw.get("added_tokens") or []):
         return Cut.NOWHERE
     metaspace = parts_of(file.raw.get("pre_tokenizer"))
     if steps == ["Metaspace"] and metaspace[0].get("prepend_scheme") == "always" and metaspace[0].get("split", True):
@@ -155,9 +154,8 @@ def _keeps_space_with_word(steps: list[dict[str, Any]]) -> bool:
 @cache
 def _joins(character: str) -> bool:
     """Tell whether a space before a character could be one grapheme with it; unknown characters might."""
-    return (
-        unicodedata.category(character) in {"Mn", "Mc", "Me", "Cf", "Cn"} or "\U0001f3fb" <= character <= "\U0001f3ff"
-    )
+    joining = "\u0e33\u0eb3\uff9e\uff9f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # letters and signs that do
+    return unicodedata.category(character) in {"Mn", "Mc", "Me", "Cf", "Cn"} or character in joining
 
 
 _ODD_SPACES = r"^ | $|  |[^\S ]|[\x1c-\x1f\x85]"
