@@ -172,7 +172,7 @@ def _odd_texts(cut: Cut, normalizer: Normalizer | None, added: Iterable[str]) ->
     if cut is Cut.BEFORE_SPACES:
         return re.compile(_ODD_SPACES)
     normal = normalizer.normalize_str if normalizer is not None else str
-    every = (chr(code) for code in range(0x21, 0x20000) if not 0xD800 <= code < 0xE000)
+    every = (chr(code) for code in range(0x20000) if code != 0x20 and not 0xD800 <= code < 0xE000)
     odd = [ord(character) for character in every if not (found := normal(character)) or {" ", META} & {*found}]
     return re.compile("|".join([_ODD_SPACES, _class([*odd, *range(0xE0000, 0x110000)]), *map(re.escape, added)]))
 
