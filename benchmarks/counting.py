@@ -3,7 +3,7 @@
     python benchmarks/counting.py ../shared/corpus [--work runs/benchmarks] [--lines 500000] [--rounds 3]
 
 Side by side in one run: babelpress, and `encode_batch_fast` of the tokenizers library on the same lines.
-CPU-seconds (all threads) are those of the counting alone, behind loading and reading; peak memory is that of
+CPU-seconds (all threads) are those of reading the lines and counting, loading left out; peak memory is that of
 the whole process, the lines themselves not held. The counts of both are compared, piece by piece.
 """
 
