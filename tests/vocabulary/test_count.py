@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from babelpress.errors import TeacherError
 from babelpress.vocabulary import count
-from babelpress.vocabulary.count import Cut, PieceCounts, count_pieces, cut_of, load_tokenizer, open_tokenizer
+from babelpress.vocabulary.count import PieceCounts, count_pieces, load_tokenizer, open_tokenizer
+from babelpress.vocabulary.cuts import Cut, cut_of
 from babelpress.vocabulary.tokenizer_file import parse_tokenizer
 from tests.families import FAMILIES
 from tests.vocabulary import file_of, meanings, small_json, tokenizer_of
@@ -96,7 +97,7 @@ def test_a_fault_while_counting_is_raised_and_not_lost_on_the_other_core(monkeyp
         raise ZeroDivisionError
 
     monkeypatch.setattr(count, "_CHARACTERS", 0)
-    monkeypatch.setattr(count.WordCounter, "count_words", broken)
+    monkeypatch.setattr(count.WordCounter, "count", broken)
     with pytest.raises(ZeroDivisionError):
         count_pieces(file_of("unigram_xlmr"), meanings()[:3])
 

@@ -9,7 +9,7 @@ import regex
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from babelpress.vocabulary import count
+from babelpress.vocabulary import cuts
 from tests.families import FAMILIES
 from tests.vocabulary import meanings
 from tests.vocabulary.counting import VARIANTS, assert_counts_are_the_librarys
@@ -108,4 +108,4 @@ def test_every_character_that_makes_a_grapheme_with_a_space_before_it_is_known_t
     """A charsmap looks at whole graphemes (Unicode Standard Annex 29)."""
     joins = regex.compile(r"[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]")
     every = (chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF)
-    assert [one for one in every if joins.fullmatch(one) and not count._joins(one)] == []
+    assert [one for one in every if joins.fullmatch(one) and not cuts.joins(one)] == []

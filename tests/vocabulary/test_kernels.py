@@ -48,8 +48,8 @@ def used(lexicon: UnigramLexicon, words: list[str], times: list[int], alive: np.
     flat, found = Strings.of(words), np.zeros(len(alive), dtype=np.int64)
     bytes_of = np.array(lexicon.file.byte_ids, dtype=np.int64)
     segment.use_unigram(
-        flat.points, flat.starts, np.array(times), lexicon.trie.edges, lexicon.file.scores, alive, lexicon.unknown,
-        lexicon.file.unk_id, bytes_of, found,
+        flat.points, flat.begins, flat.ends, np.array(times), lexicon.trie.edges, lexicon.file.scores, alive,
+        lexicon.unknown, lexicon.file.unk_id, bytes_of, found,
     )  # fmt: skip
     return {lexicon.file.pieces[number]: int(found[number]) for number in np.flatnonzero(found)}
 
@@ -250,7 +250,6 @@ def test_a_trie_finds_its_pieces_and_no_others(pieces, words):
 
 def test_no_pieces_make_a_trie_of_nothing():
     assert (Trie.of(Strings.of([])).edges[:, 0] == -1).all()
-    assert Strings.of([]).longest == 0
 
 
 @given(strings=st.lists(st.text(st.characters(), max_size=5), max_size=6))
@@ -258,5 +257,5 @@ def test_strings_are_laid_flat_and_back(strings):
     flat = Strings.of(strings)
     ends = flat.starts.tolist()
     assert len(flat) == len(strings)
-    assert flat.longest == max(map(len, strings), default=0)
+    assert (flat.begins.tolist(), flat.ends.tolist()) == (ends[:-1], ends[1:])
     assert ["".join(map(chr, flat.points[a:b])) for a, b in pairwise(ends)] == strings

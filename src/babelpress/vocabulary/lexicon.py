@@ -207,8 +207,8 @@ class UnigramLexicon:
         used = np.zeros(size + 1)
         trie = self.trie
         segment.use_unigram(
-            self.texts.points, self.texts.starts, weights, trie.edges, self.file.scores, alive,
-            self.unknown, self.file.unk_id, np.full(256, size), used,
+            self.texts.points, self.texts.begins, self.texts.ends, weights, trie.edges, self.file.scores,
+            alive, self.unknown, self.file.unk_id, np.full(256, size), used,
         )  # fmt: skip
         return used
 

@@ -49,9 +49,14 @@ class Strings:
         return len(self.starts) - 1
 
     @property
-    def longest(self) -> int:
-        """Return the length of the longest string."""
-        return int(np.diff(self.starts).max()) if len(self) else 0
+    def begins(self) -> Ints:
+        """Return where each string begins."""
+        return self.starts[:-1]
+
+    @property
+    def ends(self) -> Ints:
+        """Return where each string ends."""
+        return self.starts[1:]
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Trie:
     """The pieces as a trie, which is a hash table of edges: (node, code point) → (node, its piece).
 
     `edges` has shape (2 ** bits, 2): the key `node << 21 | code point` (-1: free), and
-    `node << 32 | piece + 1` (0: no piece ends here).
+    `node << 32 | piece + 1` (0: no piece ends here). Node 0 is the root; an edge that leads to it leads to a leaf.
     """
 
     edges: Ints
@@ -71,7 +76,7 @@ class Trie:
 
 
 @compiled
-def _bits(size):
+def bits_of(size):
     """Return the least number whose power of two holds `size`."""
     bits = 0
     while (1 << bits) < size:
@@ -92,13 +97,20 @@ def _place(edges, bits, key):
 @compiled
 def _build(points, starts, ids):
     _, nodes = _insert(points, starts, ids, points.shape[0] + 1)
-    edges, _ = _insert(points, starts, ids, nodes)  # again in a table that fits, for the caches
+    edges, nodes = _insert(points, starts, ids, nodes)  # again in a table that fits, for the caches
+    goes_on = np.zeros(nodes, np.bool_)
+    for place in range(edges.shape[0]):
+        if edges[place, 0] != -1:
+            goes_on[edges[place, 0] >> 21] = True
+    for place in range(edges.shape[0]):
+        if edges[place, 0] != -1 and not goes_on[edges[place, 1] >> 32]:
+            edges[place, 1] &= 0xFFFFFFFF  # a leaf, where no walk has to look further
     return edges
 
 
 @compiled
 def _insert(points, starts, ids, most):
-    bits = max(4, _bits(most + most // 2))
+    bits = max(4, bits_of(most + most // 2))
     edges = np.full((1 << bits, 2), -1, np.int64)
     nodes = np.int64(1)
     for number in range(starts.shape[0] - 1):
@@ -132,7 +144,7 @@ def _best_path(points, first, last, edges, scores, alive, skip, unknown, total, 
     The same sums in the same order, and the same choice between equals, as `Unigram::encode_optimized` of
     the tokenizers library, which follows SentencePiece's EncodeOptimized.
     """
-    bits = _bits(edges.shape[0])
+    bits = bits_of(edges.shape[0])
     length = last - first
     for at in range(length + 1):
         ident[at] = _UNREACHED
@@ -155,6 +167,8 @@ def _best_path(points, first, last, edges, scores, alive, skip, unknown, total, 
                     ident[end] = found
                 if end == at + 1:
                     single = True
+            if node == 0:
+                break
         if not single:
             score = unknown + here
             if ident[at + 1] == _UNREACHED or score > total[at + 1]:
@@ -170,7 +184,7 @@ def _longest_prefix(points, first, last, start_trie, inner_trie, alive, skip, be
     at = 0
     while at < length:
         edges = start_trie if at == 0 else inner_trie
-        bits = _bits(edges.shape[0])
+        bits = bits_of(edges.shape[0])
         node = np.int64(0)
         best, best_end = UNKNOWN, at + 1
         for end in range(at + 1, length + 1):
@@ -181,6 +195,8 @@ def _longest_prefix(points, first, last, start_trie, inner_trie, alive, skip, be
             found = (edges[place, 1] & 0xFFFFFFFF) - 1
             if found >= 0 and alive[found] and found != skip:
                 best, best_end = found, end
+            if node == 0:
+                break
         begin[best_end] = at
         ident[best_end] = best
         at = best_end
@@ -218,18 +234,20 @@ def _longest(starts):
 
 
 @compiled
-def use_unigram(points, starts, weights, edges, scores, alive, unknown, unk_id, byte_ids, used):
+def use_unigram(points, begins, ends, weights, edges, scores, alive, unknown, unk_id, byte_ids, used):
     """Cut words by the living pieces and add each word's weight to the pieces that it uses.
 
     A run of unknown code points is one unknown piece, or its bytes where `byte_ids` has all 256.
     """
-    longest = _longest(starts)
+    longest = np.int64(0)
+    for number in range(begins.shape[0]):
+        longest = max(longest, ends[number] - begins[number])
     total, begin, ident = np.empty(longest + 1), np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64)
     has_bytes = byte_ids.shape[0] == 256
-    for number in range(starts.shape[0] - 1):
+    for number in range(begins.shape[0]):
         if weights[number] == 0:
             continue
-        first, end = starts[number], starts[number + 1] - starts[number]
+        first, end = begins[number], ends[number] - begins[number]
         _best_path(points, first, first + end, edges, scores, alive, _NOTHING, unknown, total, begin, ident)
         in_run = False
         while end > 0:
@@ -342,7 +360,7 @@ def derive_bpe(symbols, starts, merges, results):
     `merges` is a table as a trie's, from (left << 32 | right) to the merge's rank; `results` are the
     merges' pieces. A symbol of -1 makes its piece underivable. Shapes: (pieces,) each.
     """
-    bits = _bits(merges.shape[0])
+    bits = bits_of(merges.shape[0])
     count = starts.shape[0] - 1
     left, right = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
     whole = np.zeros(count, np.bool_)
@@ -373,7 +391,7 @@ def derive_bpe(symbols, starts, merges, results):
 @compiled
 def merge_table(left, right):
     """Return the table from pairs of ids to their rank; of equal pairs the last one counts."""
-    bits = max(4, _bits(left.shape[0] + left.shape[0] // 2))
+    bits = max(4, bits_of(left.shape[0] + left.shape[0] // 2))
     merges = np.full((1 << bits, 2), -1, np.int64)
     for rank in range(left.shape[0]):
         key = (left[rank] << 32) | right[rank]
