@@ -28,6 +28,10 @@ class TrainingError(BabelpressError):
     """A distillation that must not go on."""
 
 
+class Stopped(BabelpressError):  # noqa: N818 (nothing is wrong)
+    """Work that was asked to end (SIGTERM) and can go on later."""
+
+
 class EvaluationError(BabelpressError):
     """A task whose data or result is not there."""
 

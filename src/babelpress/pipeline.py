@@ -5,13 +5,14 @@ corpus → vocabulary → layers → pressed → targets → distillation → st
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import yaml
 
-from babelpress import processes, steps
+from babelpress import distill_steps, processes, steps
 from babelpress.errors import BabelpressError
 from babelpress.files import write_text
 from babelpress.recipe import LayerMethod, Recipe
@@ -27,13 +28,23 @@ STAGES: dict[str, Stage[Run]] = {
         Stage("vocabulary", ("corpus",), steps.vocabulary_settings, steps.make_vocabulary, shared=True, version=2),
         Stage("layers", ("corpus",), steps.layers_settings, steps.make_layers),
         Stage("pressed", ("vocabulary", "layers"), steps.pressed_settings, steps.make_pressed, version=2),
-        Stage("targets", ("corpus",), steps.targets_settings, steps.make_targets, resumable=True),
+        Stage(
+            "targets",
+            ("corpus", "layers"),
+            distill_steps.targets_settings,
+            distill_steps.make_targets,
+            present=distill_steps.targets_are_there,
+            shared=True,
+            version=2,
+        ),
         Stage(
             "distillation",
             ("pressed", "targets", "corpus"),
-            steps.distillation_settings,
-            steps.make_distillation,
+            distill_steps.distillation_settings,
+            distill_steps.make_distillation,
             resumable=True,
+            shared=True,
+            version=2,
         ),
         Stage("student", ("pressed", "distillation"), steps.student_settings, steps.make_student),
         Stage(
@@ -47,15 +58,14 @@ STAGES: dict[str, Stage[Run]] = {
     )
 }
 
-_ONE_PROCESS = {"targets", "distillation", "student", "evaluation", "report"}
-
 
 def open_run(
     recipe: Recipe, *, output: Path | None = None, data_dir: Path | None = None, teacher: str | None = None
 ) -> Run:
     """Read the teacher and check what can be checked before any work. Raises BabelpressError.
 
-    `teacher` is a local copy that stands in for the recipe's; it keeps the recipe's name.
+    `teacher` is a local copy that stands in for the recipe's; it keeps the recipe's name. What runs share lies in
+    `cache` beside the run's folder, or where BABELPRESS_CACHE says.
     """
     from babelpress.evaluation.tasks import check_tasks
 
@@ -68,7 +78,9 @@ def open_run(
         name=section.model if teacher else None,
         prompts=section.prompts, trust_remote_code=section.trust_remote_code,
     )  # fmt: skip
-    run = Run(recipe, output or Path("runs") / recipe.name, facts, data_dir)
+    folder = output or Path("runs") / recipe.name
+    cache = Path(os.environ.get("BABELPRESS_CACHE") or folder.parent / "cache")
+    run = Run(recipe, folder, facts, data_dir, cache)
     plan_early(run)
     check_tasks(recipe.evaluation.tasks)
     return run
@@ -77,11 +89,12 @@ def open_run(
 def plan_early(run: Run) -> None:
     """Refuse what this teacher cannot give before an hour is spent. Raises PlanError or TeacherError."""
     from babelpress.distillation.targets import check_length
+    from babelpress.distillation.texts import TextRules
 
     if run.recipe.layers.method is not LayerMethod.IMPORTANCE:
         plan_layers(run.recipe.layers, layers=run.teacher.layers)
     steps.budget_rows(run)
-    check_length(run.teacher, run.recipe.distillation.max_length)
+    check_length(run.teacher, TextRules.of(run.recipe.distillation))
 
 
 def bring_up(run: Run, until: Iterable[str]) -> list[str]:
@@ -90,11 +103,6 @@ def bring_up(run: Run, until: Iterable[str]) -> list[str]:
     for name in reversed(STAGES):
         if name in wanted:
             wanted |= set(STAGES[name].needs)
-    if processes.count() > 1 and (alone := wanted & _ONE_PROCESS):
-        raise BabelpressError(
-            f"{min(alone)} runs in one process so far, this is one of {processes.count()}; start `plan` or `press` so, "
-            "and the rest without accelerate launch"
-        )
     run.folder.mkdir(parents=True, exist_ok=True)
     with _alone(run.folder) if processes.is_main() else nullcontext():
         if processes.is_main():

@@ -59,6 +59,22 @@ def from_main(value: T) -> T:
     return found[0]
 
 
+def from_all(value: T) -> list[T]:
+    """Return every process's value, by their numbers, everywhere."""
+    if count() == 1:
+        return [value]
+    from accelerate.utils import gather_object
+
+    _state()
+    found: list[T] = gather_object([value])
+    return found
+
+
+def device() -> str | None:
+    """Return the device that is this process's own; None where one process may choose."""
+    return str(_state().device) if count() > 1 else None
+
+
 @lru_cache(maxsize=1)
 def _state() -> Any:
     import torch

@@ -101,6 +101,14 @@ class Precision(_Name):
     FP16 = "fp16"
 
 
+class TargetPrecision(_Name):
+    """Number format of the teacher's pass: `auto` is bf16 where this machine multiplies it fast and a sample agrees."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
 class Reduction(_Name):
     """Over the dimensions of an embedding: `mean` is what torch's MSELoss does, `sum` the squared distance."""
 
@@ -255,35 +263,66 @@ class StudentSection(_Section):
 
 
 class LossSection(_Section):
-    """Weights of the loss terms, both on normalised embeddings."""
+    """Weights of the loss terms, all on normalised embeddings; a weight of 0 leaves a term out.
+
+    `mse` and `cosine` compare a sentence's two embeddings, `similarity` the cosines of all pairs of a batch,
+    `distribution` these as distributions at `temperature`, `hidden` mean hidden states of the kept layers. `centre`
+    subtracts the teacher's mean embedding first; `matryoshka` lists shorter embeddings that are trained as well.
+    """
 
     mse: float = Field(default=1.0, ge=0.0)
     mse_reduction: Reduction = Reduction.SUM
     cosine: float = Field(default=0.5, ge=0.0)
+    similarity: float = Field(default=0.0, ge=0.0)
+    distribution: float = Field(default=0.0, ge=0.0)
+    temperature: float = Field(default=0.05, gt=0.0)
+    hidden: float = Field(default=0.0, ge=0.0)
+    centre: bool = False
+    matryoshka: tuple[Annotated[int, Field(ge=1)], ...] = ()
 
     @model_validator(mode="after")
     def _something(self) -> LossSection:
-        if self.mse == 0 and self.cosine == 0:
-            raise ValueError("every loss weight is 0; give mse or cosine a weight")
+        if not any((self.mse, self.cosine, self.similarity, self.distribution)):
+            raise ValueError("every loss weight is 0; give mse, cosine, similarity or distribution a weight")
         return self
 
 
 class DistillationSection(_Section):
-    """How the student learns the teacher's embeddings. Lengths are in the teacher's tokens."""
+    """How the student learns the teacher's embeddings. Lengths are in the teacher's tokens.
+
+    `max_length` is where most texts are cut; `long_share` of them are, instead, cut at `long_length`, texts that
+    are shorter being joined to that length. `batch_size` is that of all processes together; larger batches than
+    `micro_batch_tokens` a process are taken in parts, whose gradients add up; terms that compare the sentences of a
+    batch see a part.
+    """
 
     epochs: int = Field(default=3, ge=1)
     batch_size: int = Field(default=128, ge=1)
+    micro_batch_tokens: int = Field(default=32768, ge=1)
     learning_rate: float = Field(default=1e-4, gt=0.0)
     weight_decay: float = Field(default=0.01, ge=0.0)
     warmup: Share = 0.0
     clip_norm: float = Field(default=1.0, gt=0.0)
     max_length: int = Field(default=64, ge=4)
+    long_length: int | None = Field(default=None, ge=4)
+    long_share: Share = 0.0
     prompts: tuple[str, ...] = Field(default=("",), min_length=1)
     loss: LossSection = LossSection()
     precision: Precision = Precision.FP32
+    target_precision: TargetPrecision = TargetPrecision.AUTO
+    gradient_checkpointing: bool = False
+    compile: bool = False
     patience: int | None = Field(default=3, ge=1)
     checkpoint_steps: int = Field(default=500, ge=1)
-    target_batch_size: int = Field(default=64, ge=1)
+    trackers: tuple[str, ...] = ("tensorboard",)
+
+    @model_validator(mode="after")
+    def _lengths(self) -> DistillationSection:
+        if (self.long_length is None) != (self.long_share == 0.0):
+            raise ValueError("long_length and long_share go together; give both or neither")
+        if self.long_length is not None and self.long_length <= self.max_length:
+            raise ValueError(f"long_length is {self.long_length}; it must be above max_length, {self.max_length}")
+        return self
 
 
 class EvaluationSection(_Section):

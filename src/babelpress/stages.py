@@ -36,7 +36,8 @@ class Stage(Generic[Context]):
     `settings` is all that the result depends on besides the stages in `needs`; `apply` fills the
     folder and returns counts for the manifest. A `resumable` stage finds what a killed run left there.
     `version` is raised when the code changes what the stage writes, so that older results are made again.
-    Of several processes all work on a `shared` stage, one alone on any other.
+    Of several processes all work on a `shared` stage, one alone on any other. `present` says whether what a
+    finished stage keeps outside of its folder is still there.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Stage(Generic[Context]):
     resumable: bool = False
     version: int = 1
     shared: bool = False
+    present: Callable[[Context, Path], bool] = lambda context, folder: True
 
 
 def folder_of(root: Path, name: str) -> Path:
@@ -76,7 +78,7 @@ def run_stage(stage: Stage[Context], context: Context, root: Path) -> bool:
     settings, inputs, key = processes.from_main(
         _identity(stage, context, root) if processes.is_main() else ({}, {}, "")
     )
-    if processes.from_main(processes.is_main() and is_done(folder, key)):
+    if processes.from_main(processes.is_main() and is_done(folder, key) and stage.present(context, folder)):
         logger.info("%s: done already", stage.name)
         return False
     started = time.monotonic()
@@ -102,7 +104,7 @@ def run_stage(stage: Stage[Context], context: Context, root: Path) -> bool:
 
 def _identity(stage: Stage[Context], context: Context, root: Path) -> tuple[Any, dict[str, str], str]:
     """Return a stage's settings, the hashes of its inputs, and the key that stands for both."""
-    inputs = {need: _output_hash(folder_of(root, need)) for need in stage.needs}
+    inputs = {need: output_hash(folder_of(root, need)) for need in stage.needs}
     settings = stage.settings(context)
     key = hash_json({"stage": stage.name, "version": stage.version, "settings": settings, "inputs": inputs})
     return settings, inputs, key
@@ -126,7 +128,8 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
 
 
-def _output_hash(folder: Path) -> str:
+def output_hash(folder: Path) -> str:
+    """Return the hash of what a finished stage's folder holds."""
     manifest = read_manifest(folder)
     if manifest is None:
         raise RuntimeError(f"stage folder {folder} is needed before it is made")

@@ -15,7 +15,7 @@ from babelpress.corpus.bundled import held_out_meanings, load_meanings
 from babelpress.corpus.hub_sources import local_copy, mteb_train_source
 from babelpress.corpus.sentence import BadLine, Sentence, Split
 from babelpress.corpus.sources import read_source, source_files
-from babelpress.files import hash_file, hash_folder, hash_json, read_json, write_json
+from babelpress.files import hash_file, hash_folder, hash_json, write_json
 from babelpress.machine import describe_machine
 from babelpress.recipe import (
     FileSource,
@@ -33,7 +33,6 @@ from babelpress.teacher import Teacher
 from babelpress.vocabulary.plan import VocabularyPlan
 
 if TYPE_CHECKING:
-    from babelpress.distillation.train import TrainingReport
     from babelpress.student.rows import Spelling
 
 logger = logging.getLogger(__name__)
@@ -47,6 +46,7 @@ class Run:
     folder: Path
     teacher: Teacher
     data_dir: Path | None
+    cache: Path = Path("runs/cache")  # what runs share
 
     def path(self, stage: str) -> Path:
         """Return the folder of a stage."""
@@ -265,69 +265,6 @@ def _spelling(run: Run, vocabulary: VocabularyPlan) -> Spelling | None:
 def read_plans(run: Run) -> tuple[LayerPlan, VocabularyPlan]:
     """Return the plans that the run's stages wrote."""
     return LayerPlan.load(run.path("layers") / "plan.json"), VocabularyPlan.load(run.path("vocabulary") / "plan.json")
-
-
-def targets_settings(run: Run) -> Any:
-    """Return what the targets depend on besides the corpus."""
-    settings = run.recipe.distillation
-    return {
-        "teacher": run.teacher.fingerprint,
-        "max_length": settings.max_length,
-        "prompts": settings.prompts,
-        "batch_size": settings.target_batch_size,
-    }
-
-
-def make_targets(run: Run, folder: Path) -> dict[str, Any]:
-    """Write the teacher's embeddings of the corpus."""
-    from babelpress.distillation.targets import compute_targets
-
-    settings = run.recipe.distillation
-    rows = compute_targets(
-        run.teacher, run.path("corpus"), folder, max_length=settings.max_length, prompts=settings.prompts,
-        batch_size=settings.target_batch_size,
-    )  # fmt: skip
-    return {"rows": rows}
-
-
-def distillation_settings(run: Run) -> Any:
-    """Return what the training depends on besides its inputs."""
-    return {"distillation": dump(run.recipe.distillation), "seed": run.recipe.seed}
-
-
-def make_distillation(run: Run, folder: Path) -> dict[str, Any]:
-    """Train the pressed student."""
-    from babelpress.files import remove_tree
-
-    path = folder / "report.json"
-    if not path.is_file():  # else a run was killed behind the training, its checkpoints perhaps gone already
-        write_json(path, asdict(_train(run, folder)))
-    for rest in (folder / "tokens", *folder.glob("checkpoint*")):
-        remove_tree(rest)
-    report = read_json(path)
-    return {key: report[key] for key in ("epochs", "steps", "best_epoch", "best_loss")}
-
-
-def _train(run: Run, folder: Path) -> TrainingReport:
-    from babelpress.distillation.targets import open_targets
-    from babelpress.distillation.tokens import build_token_store
-    from babelpress.distillation.train import TrainingText, train_student
-
-    settings = run.recipe.distillation
-    store = folder / "tokens"
-    store.mkdir(exist_ok=True)
-    texts = {}
-    for split in (Split.TRAIN, Split.VALIDATION):
-        targets = open_targets(run.path("targets"), split)
-        tokens = build_token_store(
-            run.path("pressed"), run.path("corpus"), store, split=split, ends=targets.ends, prompts=settings.prompts,
-            max_length=run.teacher.max_length,
-        )  # fmt: skip
-        texts[split] = TrainingText(tokens, targets)
-    return train_student(
-        run.path("pressed"), folder, train=texts[Split.TRAIN], validation=texts[Split.VALIDATION], settings=settings,
-        seed=run.recipe.seed,
-    )  # fmt: skip
 
 
 def student_settings(run: Run) -> Any:

@@ -46,11 +46,11 @@ def _feistel(values: NDArray[np.uint64], keys: NDArray[np.uint64], half: int) ->
     mask = np.uint64((1 << half) - 1)
     left, right = values >> np.uint64(half), values & mask
     for key in keys:
-        left, right = right, left ^ (_mix(right ^ key) & mask)
+        left, right = right, left ^ (mix(right ^ key) & mask)
     return (left << np.uint64(half)) | right
 
 
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Scramble 32-bit values (the finalizer of MurmurHash3)."""
     values = values & _MASK
     values = ((values ^ (values >> np.uint64(16))) * np.uint64(0x85EBCA6B)) & _MASK
@@ -84,3 +84,24 @@ class BatchPlan:
         batches = [rows[first : first + self._batch_size] for first in range(0, len(rows), self._batch_size)]
         order = np.random.default_rng([self._seed, epoch, pool]).permutation(len(batches))
         return [batches[number] for number in order]
+
+
+def chunks(rows: NDArray[np.int64], lengths: NDArray[np.int64], *, tokens: int) -> list[NDArray[np.int64]]:
+    """Cut a batch, in order, into parts of so many tokens at most; a longer sentence is a part of its own."""
+    parts: list[NDArray[np.int64]] = []
+    start, held = 0, 0
+    for place, length in enumerate(lengths.tolist()):
+        if held and held + length > tokens:
+            parts.append(rows[start:place])
+            start, held = place, 0
+        held += length
+    return [*parts, rows[start:]]
+
+
+def share_of(rows: NDArray[np.int64], *, rank: int, count: int) -> NDArray[np.int64]:
+    """Return a process's part of some rows: every count-th, so that all have texts of like lengths.
+
+    Where there are fewer rows than processes, the others get the first row, which counts for nothing.
+    """
+    own = rows[rank::count]
+    return own if len(own) else rows[:1]

@@ -24,6 +24,7 @@ class Progress:
     best_loss: float | None = None
     best_epoch: int = -1
     history: list[dict[str, float]] = field(default_factory=list)
+    scaler: dict[str, float] = field(default_factory=dict)  # of fp16 gradients
 
 
 def save_checkpoint(
@@ -37,18 +38,28 @@ def save_checkpoint(
     partial = folder / "checkpoint.partial"
     remove_tree(partial)
     partial.mkdir(parents=True)
-    tensors = {f"model/{name}": parameter.detach() for name, parameter in parameters.items()}
-    for name, parameter in parameters.items():
-        state = optimizer.state.get(parameter, {})
-        tensors |= {f"{moment}/{name}": state[moment] for moment in _MOMENTS if moment in state}
-    whole = {name: tensor.to("cpu").contiguous() for name, tensor in tensors.items()}
-    replace_file(partial / "state.safetensors", lambda temporary: save_file(whole, str(temporary)))
-    write_json(partial / "progress.json", asdict(progress))
+    try:
+        _fill(partial, progress, parameters, optimizer)
+    except Exception:  # a full disk: what is there already stays, what is half-written goes
+        remove_tree(partial)
+        raise
     remove_tree(place)
     partial.rename(place)
     for older in _checkpoints(folder):
         if older != place:
             remove_tree(older)
+
+
+def _fill(
+    folder: Path, progress: Progress, parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
+) -> None:
+    tensors = {f"model/{name}": parameter.detach() for name, parameter in parameters.items()}
+    for name, parameter in parameters.items():
+        state = optimizer.state.get(parameter, {})
+        tensors |= {f"{moment}/{name}": state[moment] for moment in _MOMENTS if moment in state}
+    whole = {name: tensor.to("cpu").contiguous() for name, tensor in tensors.items()}
+    replace_file(folder / "state.safetensors", lambda temporary: save_file(whole, str(temporary)))
+    write_json(folder / "progress.json", asdict(progress))
 
 
 def load_checkpoint(

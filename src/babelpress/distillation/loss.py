@@ -1,12 +1,17 @@
-"""How far the student's embeddings are from the teacher's."""
+"""How far the student is from the teacher: named terms, each in its own unit, and their weighted sum.
+
+Embeddings have shape (batch, dimensions). They are normalised here, so what is compared is what is served.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch.nn import functional
 
+from babelpress.errors import TrainingError
 from babelpress.recipe import LossSection, Reduction
 
 
@@ -15,20 +20,146 @@ class LossParts:
     """The weighted sum that is minimised, and each term in its own unit (detached). All are scalars."""
 
     total: torch.Tensor
-    mse: torch.Tensor
-    cosine: torch.Tensor
+    terms: dict[str, torch.Tensor]
 
 
-def distillation_loss(student: torch.Tensor, teacher: torch.Tensor, weights: LossSection) -> LossParts:
-    """Compare embeddings of shape (batch, dimensions), both normalised here first.
+class Term(Protocol):
+    """One way to compare unit vectors of shape (batch, dimensions)."""
 
-    `mse` is the squared distance, summed over the dimensions or (as torch's MSELoss does) their mean;
-    `cosine` is 1 - cosine. For unit vectors the summed mse is exactly twice that, and the mean one
-    2/dimensions of it: at 384 dimensions next to nothing (FIELD_NOTES C1).
+    def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """Return a scalar, 0 where the student is the teacher."""
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """The squared distance, summed over the dimensions or, as torch's MSELoss does, their mean.
+
+    For unit vectors the sum is exactly 2 (1 - cosine), and the mean 2 / dimensions of it: at 384
+    dimensions next to nothing beside a cosine term (FIELD_NOTES C1). Unit: squared length.
     """
-    student = functional.normalize(student.float(), dim=1)
-    teacher = functional.normalize(teacher.float(), dim=1)
-    squared = (student - teacher).square().sum(dim=1).mean()
-    mse = squared / student.shape[1] if weights.mse_reduction is Reduction.MEAN else squared
-    cosine = (1.0 - (student * teacher).sum(dim=1)).mean()
-    return LossParts(weights.mse * mse + weights.cosine * cosine, mse.detach(), cosine.detach())
+
+    reduction: Reduction = Reduction.SUM
+
+    def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """Return the mean over the batch."""
+        squared = (student - teacher).square().sum(dim=1).mean()
+        return squared / student.shape[1] if self.reduction is Reduction.MEAN else squared
+
+
+@dataclass(frozen=True)
+class CosineDistance:
+    """1 - cosine of the two embeddings of a sentence. Unit: cosine."""
+
+    def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """Return the mean over the batch."""
+        return (1.0 - (student * teacher).sum(dim=1)).mean()
+
+
+@dataclass(frozen=True)
+class SimilarityMatching:
+    """Squared difference of the cosines of all pairs of the batch, a sentence with itself left out.
+
+    Similarity-preserving distillation (Tung and Mori 2019, arXiv 1907.09682), on cosines. Unit: squared cosine.
+    """
+
+    def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """Return the mean over the pairs; 0 for a batch of one."""
+        pairs = len(student) * (len(student) - 1)
+        difference = (student @ student.T - teacher @ teacher.T).square()
+        return (difference.sum() - difference.diagonal().sum()) / max(1, pairs)
+
+
+@dataclass(frozen=True)
+class ScoreDistribution:
+    """KL divergence of the student's scores of the rest of the batch from the teacher's, at a temperature.
+
+    For every sentence the others are its candidates; scores are cosines / temperature, softmaxed
+    (SEED, Fang et al. 2021, arXiv 2101.04731, with the batch as queue). Unit: nats.
+    """
+
+    temperature: float = 0.05
+
+    def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """Return the mean over the batch; 0 for a batch of fewer than three."""
+        if len(student) < 3:
+            return student.sum() * 0.0
+        own = torch.eye(len(student), dtype=torch.bool, device=student.device)
+
+        def scores(embeddings: torch.Tensor) -> torch.Tensor:
+            every = (embeddings @ embeddings.T / self.temperature).masked_select(~own)
+            return functional.log_softmax(every.view(len(own), -1), dim=1)
+
+        return functional.kl_div(scores(student), scores(teacher), reduction="batchmean", log_target=True)
+
+
+@dataclass(frozen=True)
+class HiddenMatching:
+    """Squared distance of mean hidden states of the student's layers and the teacher's that they came from.
+
+    As TinyBERT's hidden term (Jiao et al. 2020, arXiv 1909.10351, equation 8), on sentence means, because the
+    two have other tokens; the student's come through a learned projection. Unit: squared length, of unit vectors.
+    """
+
+    def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """Compare states of shape (batch, layers, width); return the mean over batch and layers."""
+        own, wanted = (functional.normalize(states, dim=-1) for states in (student, teacher))
+        return (own - wanted).square().sum(-1).mean()
+
+
+def terms_of(weights: LossSection) -> dict[str, tuple[float, Term]]:
+    """Return the terms with a weight above 0 that compare sentence embeddings."""
+    every: dict[str, tuple[float, Term]] = {
+        "mse": (weights.mse, SquaredError(weights.mse_reduction)),
+        "cosine": (weights.cosine, CosineDistance()),
+        "similarity": (weights.similarity, SimilarityMatching()),
+        "distribution": (weights.distribution, ScoreDistribution(weights.temperature)),
+    }
+    return {name: (weight, term) for name, (weight, term) in every.items() if weight > 0}
+
+
+class DistillationLoss:
+    """The recipe's terms.
+
+    `mean` is the teacher's mean embedding, subtracted from both sides where the recipe centres: E5-type
+    embeddings sit in a narrow cone, and what tells sentences apart is what is left (Mu and Viswanath 2018,
+    arXiv 1702.01417). With `matryoshka`, every term is also taken of the first so many dimensions, and the mean
+    is minimised (Kusupati et al. 2022, arXiv 2205.13147). Raises TrainingError for more of them than there are.
+    """
+
+    def __init__(self, weights: LossSection, *, dimensions: int, mean: torch.Tensor | None = None) -> None:
+        too_long = [short for short in weights.matryoshka if short > dimensions]
+        if too_long:
+            raise TrainingError(
+                f"distillation.loss.matryoshka asks for {too_long[0]} dimensions, the embeddings have {dimensions}"
+            )
+        self._weights = weights
+        self._terms = terms_of(weights)
+        self._dimensions = (dimensions, *(short for short in weights.matryoshka if short < dimensions))
+        self._mean = mean if weights.centre else None
+
+    def __call__(
+        self, student: torch.Tensor, teacher: torch.Tensor,
+        hidden: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> LossParts:  # fmt: skip
+        """Compare embeddings, and mean hidden states (student's, teacher's) where there are any."""
+        student, teacher = student.float(), teacher.float()
+        found: dict[str, torch.Tensor] = {}
+        total = torch.zeros((), device=student.device)
+        for dimensions in self._dimensions:
+            own, wanted = (self._unit(every[:, :dimensions]) for every in (student, teacher))
+            for name, (weight, term) in self._terms.items():
+                value = term(own, wanted)
+                total = total + weight / len(self._dimensions) * value
+                found[name if dimensions == self._dimensions[0] else f"{name}@{dimensions}"] = value.detach()
+        if hidden is not None and self._weights.hidden > 0:
+            value = HiddenMatching()(hidden[0].float(), hidden[1].float())
+            total = total + self._weights.hidden * value
+            found["hidden"] = value.detach()
+        return LossParts(total, found)
+
+    def _unit(self, embeddings: torch.Tensor) -> torch.Tensor:
+        unit = functional.normalize(embeddings, dim=1)
+        if self._mean is None:
+            return unit
+        mean = self._mean.to(unit.device)[: unit.shape[1]]
+        return functional.normalize(unit - mean, dim=1)

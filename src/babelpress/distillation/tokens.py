@@ -1,4 +1,4 @@
-"""The student's token ids of a corpus, on disk and memory-mapped."""
+"""The student's token ids of a corpus, in memory-mapped shards beside the targets' ones."""
 
 from __future__ import annotations
 
@@ -6,91 +6,97 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from babelpress.corpus.build import read_texts
+from babelpress import processes
 from babelpress.corpus.sentence import Split
-from babelpress.distillation.texts import prompt_of
+from babelpress.distillation.shards import Tensors, fault_of, open_shard, write_shard
+from babelpress.distillation.targets import Targets, shard_path
+from babelpress.distillation.texts import SHARD_ROWS, TextRules, read_shards
 from babelpress.errors import TrainingError
-from babelpress.files import replace_file
+from babelpress.packed import Packed
 from babelpress.progress import bar
 from babelpress.vocabulary.count import open_tokenizer
 
 
 @dataclass(frozen=True)
 class TokenStore:
-    """All sentences' ids in one flat array; sentence i is `flat[offsets[i]:offsets[i + 1]]`."""
+    """All sentences' ids. In a shard, sentence i is `ids[offsets[i]:offsets[i + 1]]`, special tokens included."""
 
-    flat: NDArray[np.uint32]
-    offsets: NDArray[np.int64]
+    shards: tuple[Tensors, ...]
 
     @property
     def rows(self) -> int:
         """Return the number of sentences."""
-        return len(self.offsets) - 1
+        return sum(len(shard["offsets"]) - 1 for shard in self.shards)
+
+    @property
+    def tokens(self) -> int:
+        """Return the tokens of all sentences."""
+        return sum(len(shard["ids"]) for shard in self.shards)
 
     def lengths(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the number of tokens of some sentences."""
-        return self.offsets[rows + 1] - self.offsets[rows]
+        found = np.empty(len(rows), dtype=np.int64)
+        shard, place = np.divmod(rows, SHARD_ROWS)
+        for number in np.unique(shard):
+            chosen = shard == number
+            offsets = self.shards[number]["offsets"].numpy()
+            found[chosen] = offsets[place[chosen] + 1] - offsets[place[chosen]]
+        return found
 
     def sentence(self, row: int) -> list[int]:
-        """Return the ids of one sentence, special tokens included."""
-        ids: list[int] = self.flat[self.offsets[row] : self.offsets[row + 1]].tolist()
+        """Return the ids of one sentence."""
+        ids: list[int] = self._ids(row).tolist()
         return ids
+
+    def pack(self, rows: NDArray[np.int64]) -> Packed:
+        """Return sentences packed. Raises ValueError unless they are in order of length."""
+        parts = [self._ids(row) for row in rows.tolist()]
+        return Packed.of(np.concatenate(parts), [len(part) for part in parts])
+
+    def _ids(self, row: int) -> NDArray[np.generic]:
+        shard = self.shards[row // SHARD_ROWS]
+        offsets = shard["offsets"].numpy()
+        place = row % SHARD_ROWS
+        return shard["ids"].numpy()[offsets[place] : offsets[place + 1]]
 
 
 def build_token_store(
-    student: Path,
-    corpus: Path,
-    folder: Path,
-    *,
-    split: Split,
-    ends: NDArray[np.uint32],
-    prompts: tuple[str, ...],
+    student: Path, corpus: Path, folder: Path, *, split: Split, targets: Targets, rules: TextRules, key: str,
     max_length: int,
-) -> TokenStore:
-    """Tokenize a split as the teacher saw it: prompt before it, cut at `ends` characters.
+) -> TokenStore:  # fmt: skip
+    """Tokenize a split as the teacher saw it; whole shards that are there are kept, each process does its share.
 
-    `max_length` is the student's own limit in tokens. Raises TrainingError when the targets belong
-    to another corpus.
+    `max_length` is the student's own limit in tokens; `key` stands for the student's tokenizer and the
+    targets. Raises TrainingError when the targets belong to another corpus.
     """
     tokenizer = open_tokenizer(student / "tokenizer.json")
     tokenizer.enable_truncation(max_length)
-    flat_path, offsets_path = folder / f"{split.value}.ids", folder / f"{split.value}.offsets"
-    row = position = 0
-    if flat_path.is_file() and offsets_path.stat().st_size == 8 * (len(ends) + 1):  # renamed last: it is whole
-        return _open(flat_path, offsets_path)
-
-    def write(temporary: Path) -> None:
-        nonlocal row, position
-        with temporary.open("wb") as flat, offsets_path.open("wb") as offsets:
-            offsets.write(np.int64(0).tobytes())
-            with bar(f"tokens: {split.value}", total=len(ends), unit="sentences") as advance:
-                for texts, _ in read_texts(corpus, split):
-                    if row + len(texts) > len(ends):
-                        raise TrainingError(
-                            f"the targets cover {len(ends):,} sentences, the corpus has more; they do not match"
-                        )
-                    seen = [
-                        (prompt_of(row + number, prompts) + text)[: ends[row + number]]
-                        for number, text in enumerate(texts)
-                    ]
-                    ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(seen)]
-                    flat.write(np.concatenate([np.array(numbers, dtype=np.uint32) for numbers in ids]).tobytes())
-                    stops = position + np.cumsum([len(numbers) for numbers in ids], dtype=np.int64)
-                    offsets.write(stops.tobytes())
-                    row, position = row + len(ids), int(stops[-1])
-                    advance(len(ids))
-
-    replace_file(flat_path, write)
-    if row != len(ends):
+    dtype = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.int32
+    shards = len(targets.shards)
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = set(processes.share(range(shards)))
+    seen = 0
+    with bar(f"tokens: {split.value}", total=targets.rows // processes.count(), unit="sentences") as advance:
+        for shard in read_shards(corpus, split, rules):
+            seen += len(shard.texts)
+            if shard.number >= shards or len(shard.texts) != len(targets.ends(shard.number)):
+                break
+            path = shard_path(folder, split, shard.number)
+            if shard.number in wanted and fault_of(path, key=key, rows=len(shard.texts)):
+                ends = targets.ends(shard.number)
+                cut = [text[:end] for text, end in zip(shard.texts, ends.tolist(), strict=True)]
+                ids = [np.array(found.ids, dtype=dtype) for found in tokenizer.encode_batch_fast(cut)]
+                offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
+                tensors = {"ids": torch.from_numpy(np.concatenate(ids)), "offsets": torch.from_numpy(offsets)}
+                write_shard(path, tensors, key=key, rows=len(shard.texts))
+                advance(len(shard.texts))
+    if seen != targets.rows:
         raise TrainingError(
-            f"the targets cover {len(ends):,} sentences, the corpus has {row:,}; they do not belong together"
+            f"the targets cover {targets.rows:,} sentences, the corpus has {seen:,} or more; they do not belong "
+            "together: remove the targets and run the same command again"
         )
-    return _open(flat_path, offsets_path)
-
-
-def _open(flat_path: Path, offsets_path: Path) -> TokenStore:
-    return TokenStore(
-        np.memmap(flat_path, dtype=np.uint32, mode="r"), np.memmap(offsets_path, dtype=np.int64, mode="r")
-    )
+    processes.wait()
+    return TokenStore(tuple(open_shard(shard_path(folder, split, number)) for number in range(shards)))

@@ -1,11 +1,17 @@
-"""The training loop: tokens and targets from disk, one step after the other, resumable at any of them."""
+"""The training loop: tokens and targets from disk, one step after the other, resumable at any of them.
+
+torch.distributed, through Accelerate, carries the gradients of several processes. Each has its part of every
+batch; embeddings are gathered, so that the loss is the whole batch's and the same everywhere.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import time
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,33 +20,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from torch.nn import functional
 
+from babelpress import processes
 from babelpress.distillation.batches import BatchPlan
 from babelpress.distillation.checkpoint import Progress, load_checkpoint, save_checkpoint
-from babelpress.distillation.loss import distillation_loss
-from babelpress.distillation.targets import Targets
-from babelpress.distillation.tokens import TokenStore
-from babelpress.encoders import embed, load_encoder, pad_batch
-from babelpress.errors import TrainingError
+from babelpress.distillation.feed import Batch, Part, TrainingText, batches_from, read_batch
+from babelpress.distillation.loss import DistillationLoss
+from babelpress.distillation.schedule import learning_rate, make_optimizer
+from babelpress.distillation.tracking import Log, matrix_peak, multiplications
+from babelpress.distillation.trainee import DTYPES, PROJECTION, Trainee, is_projection
+from babelpress.encoders import load_encoder
+from babelpress.errors import Stopped, TrainingError
 from babelpress.files import replace_file
 from babelpress.progress import bar
 from babelpress.recipe import DistillationSection, Precision
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from accelerate import Accelerator
 
 logger = logging.getLogger(__name__)
 
-_ADAM_BETAS = (0.9, 0.999)
-_LOG_EVERY = 20  # steps
-
-
-@dataclass(frozen=True)
-class TrainingText:
-    """What a split gives the training: token ids and targets of the same sentences."""
-
-    tokens: TokenStore
-    targets: Targets
+_AGREE_EVERY = 8  # steps after which processes tell each other that they were asked to stop
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,20 @@ class TrainingReport:
     best_epoch: int
     best_loss: float
     history: list[dict[str, float]]
+
+
+@dataclass
+class Engine:
+    """All that a step needs. `module` is the trainee as Accelerate wraps it."""
+
+    accelerator: Accelerator
+    trainee: Trainee
+    module: Any
+    parameters: dict[str, torch.nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    prepared: Any
+    loss: DistillationLoss
+    settings: DistillationSection
 
 
 def train_student(
@@ -66,149 +81,189 @@ def train_student(
     """Train the pressed student; the best weights end up in `folder`/best.safetensors.
 
     Goes on from the last checkpoint in `folder`. The student stays in evaluation mode: dropout
-    would only blur targets that are exact. Raises TrainingError when the loss is not a number; the
-    last checkpoint stays then.
+    would only blur targets that are exact. Raises TrainingError when the loss is not a number, Stopped on SIGTERM;
+    the last checkpoint stays then.
     """
     if train.tokens.rows < settings.batch_size:
         raise TrainingError(
             f"distillation.batch_size is {settings.batch_size}, there are {train.tokens.rows} training sentences"
         )
     torch.manual_seed(seed)
-    accelerator = _accelerator(settings.precision)
-    model = load_encoder(pressed, device=str(accelerator.device))
-    pad = int(model.tokenizer.pad_token_id)
-    parameters = trainable_parameters(model)
-    optimizer = torch.optim.AdamW(
-        _groups(parameters, settings), lr=settings.learning_rate, betas=_ADAM_BETAS, fused=True
-    )
-    progress = load_checkpoint(folder, parameters, optimizer)
-    prepared, optimizer_prepared = accelerator.prepare(model, optimizer)
+    engine = make_engine(pressed, folder, train=train, settings=settings)
+    progress = load_checkpoint(folder, engine.parameters, engine.optimizer)
+    if engine.accelerator.scaler is not None and progress.scaler:
+        engine.accelerator.scaler.load_state_dict(progress.scaler)
     plan = BatchPlan(train.tokens, batch_size=settings.batch_size, seed=seed)
     total = plan.steps * settings.epochs
-    log = _Log(folder / "log.jsonl", step=progress.step)
+    log = _open_log(engine, folder, step=progress.step)
     if progress.step:
         logger.info("going on from step %s of %s", progress.step, total)
-    with bar(
-        "distillation",
-        total=total * settings.batch_size,
-        unit="sentences",
-        start=progress.step * settings.batch_size,
-    ) as advance:
+    shown = total * settings.batch_size
+    with (
+        bar("distillation", total=shown, unit="sentences", start=progress.step * settings.batch_size) as advance,
+        _asked_to_stop() as stop,
+    ):
         while progress.epoch < settings.epochs and not _stalled(progress, settings.patience):
-            while progress.position < plan.steps:
-                rows = plan.batch(progress.epoch, progress.position)
+            for batch in batches_from(
+                train, plan, epoch=progress.epoch, position=progress.position, tokens=settings.micro_batch_tokens,
+                hidden=settings.loss.hidden > 0,
+            ):  # fmt: skip
                 rate = learning_rate(progress.step, total=total, peak=settings.learning_rate, warmup=settings.warmup)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                with accelerator.autocast():
-                    embeddings = embed(prepared, pad_batch([train.tokens.sentence(row) for row in rows], pad=pad))
-                wanted = torch.from_numpy(train.targets.gather(rows)).to(embeddings.device)
-                loss = distillation_loss(embeddings, wanted, settings.loss)
-                value = float(loss.total.detach())
-                if not math.isfinite(value):
-                    raise TrainingError(
-                        f"the loss is {value} at step {progress.step} (epoch {progress.epoch + 1}, corpus rows "
-                        f"{rows[:3].tolist()} ...); the last checkpoint is kept; "
-                        "lower distillation.learning_rate or use precision fp32"
-                    )
-                accelerator.backward(loss.total)
-                accelerator.clip_grad_norm_(list(parameters.values()), settings.clip_norm)
-                optimizer_prepared.step()
-                optimizer_prepared.zero_grad()
+                figures = take_step(engine, batch, rate=rate, progress=progress)
                 progress.step += 1
                 progress.position += 1
                 log.add(
-                    progress.step,
-                    epoch=progress.epoch,
-                    loss=value,
-                    mse=float(loss.mse),
-                    cosine=float(loss.cosine),
-                    lr=rate,
-                )
-                advance(len(rows), note=f"loss {value:.4f}")
-                if progress.step % settings.checkpoint_steps == 0 and progress.position < plan.steps:
-                    save_checkpoint(folder, progress, parameters, optimizer)
-            _end_epoch(model, folder, progress, parameters, validation, settings=settings, pad=pad)
-            save_checkpoint(folder, progress, parameters, optimizer)
+                    epoch=progress.epoch, rate=rate, sentences=len(batch.rows), figures=figures,
+                    tokens=batch.own_tokens * processes.count(),
+                )  # fmt: skip
+                advance(len(batch.rows), note=f"loss {figures['loss']:.4f}")
+                stopping = _all_hear(stop, progress.step)
+                if (stopping or progress.step % settings.checkpoint_steps == 0) and progress.position < plan.steps:
+                    _save(engine, folder, progress)
+                if stopping and progress.position < plan.steps:
+                    raise Stopped(f"stopped at step {progress.step} of {total}; run the same command again to go on")
+            log.held_out(progress.epoch, _end_epoch(engine, folder, progress, validation))
+            _save(engine, folder, progress)
             advance(0, note=f"held-out {progress.history[-1]['loss']:.4f}")
+            if stop.is_set() and progress.epoch < settings.epochs:
+                raise Stopped(f"stopped after epoch {progress.epoch}; run the same command again to go on")
+    engine.accelerator.end_training()
     if progress.best_loss is None:
         raise TrainingError("the held-out loss was never a number")
     return TrainingReport(progress.epoch, progress.step, progress.best_epoch, progress.best_loss, progress.history)
 
 
-def trainable_parameters(model: SentenceTransformer) -> dict[str, torch.nn.Parameter]:
-    """Return the encoder's parameters by their names in model.safetensors; further modules are frozen.
+def make_engine(pressed: Path, folder: Path, *, train: TrainingText, settings: DistillationSection) -> Engine:
+    """Load the student and put it, the optimizer and the loss into Accelerate's hands. Raises TrainingError."""
+    accelerator = _accelerator(settings, folder)
+    model = load_encoder(pressed, device=str(accelerator.device))
+    targets = train.targets
+    width = targets.hidden_width if settings.loss.hidden > 0 else 0
+    trainee = Trainee(model, settings, dimensions=targets.dimensions, hidden_width=width).to(accelerator.device)
+    if width and targets.gather(np.array([0]), name="hidden").shape[1] != trainee.encoder.layers:
+        raise TrainingError("the targets hold hidden states of other layers than the student has; remove them")
+    parameters = trainee.learned()
+    optimizer = make_optimizer(parameters, settings)
+    loss = DistillationLoss(settings.loss, dimensions=targets.dimensions, mean=targets.mean())
+    module, prepared = accelerator.prepare(trainee, optimizer)
+    return Engine(accelerator, trainee, module, parameters, optimizer, prepared, loss, settings)
 
-    The pooler takes no part in sentence embeddings, so it is left alone.
+
+def take_step(engine: Engine, batch: Batch, *, rate: float, progress: Progress) -> dict[str, float]:
+    """Train on a batch; return its loss, the loss's terms and the norm of the gradient before it was clipped."""
+    for group in engine.optimizer.param_groups:
+        group["lr"] = rate
+    sentences = len(batch.rows)
+    sums: dict[str, torch.Tensor] = {}
+    for number, part in enumerate(batch.parts):
+        last = number == len(batch.parts) - 1
+        with nullcontext() if last else engine.accelerator.no_sync(engine.module):
+            share = len(part.rows) / sentences
+            parts = part_loss(engine, part)
+            # Gradients of all processes are averaged, and each process's are those of its own sentences alone.
+            engine.accelerator.backward(parts.total * (share * processes.count()))
+        for name, value in {"loss": parts.total.detach(), **parts.terms}.items():
+            sums[name] = sums.get(name, torch.zeros((), device=value.device)) + share * value
+    norm = engine.accelerator.clip_grad_norm_(list(engine.parameters.values()), engine.settings.clip_norm)
+    names = list(sums)
+    values = torch.stack([*(sums[name] for name in names), torch.as_tensor(norm, device=sums["loss"].device)]).tolist()
+    figures = dict(zip([*names, "gradient_norm"], values, strict=True))
+    if not math.isfinite(figures["loss"]):
+        raise TrainingError(
+            f"the loss is {figures['loss']} at step {progress.step} (epoch {progress.epoch + 1}, corpus rows "
+            f"{batch.rows[:3].tolist()} ...); the last checkpoint is kept; "
+            "lower distillation.learning_rate or use precision fp32"
+        )
+    engine.prepared.step()
+    engine.prepared.zero_grad()
+    return figures
+
+
+def part_loss(engine: Engine, part: Part) -> Any:
+    """Return the loss of a part of a batch, the same in every process."""
+    device = engine.accelerator.device
+    embeddings, hidden = engine.module(part.packed.to(device))
+    own = gather(engine.accelerator, embeddings, total=len(part.rows))
+    compared = None
+    if hidden is not None and part.hidden is not None:
+        compared = gather(engine.accelerator, hidden, total=len(part.rows)), part.hidden.to(device)
+    return engine.loss(own, part.teacher.to(device, non_blocking=True), compared)
+
+
+def gather(accelerator: Accelerator, own: torch.Tensor, *, total: int) -> torch.Tensor:
+    """Return all processes' rows in the order of the batch, of which `share_of` gave each its own.
+
+    Only this process's rows carry gradients. Shape (total, ...).
     """
-    model.requires_grad_(False)
-    encoder: Any = model[0]
-    chosen = {name: value for name, value in encoder.auto_model.named_parameters() if not name.startswith("pooler.")}
-    for parameter in chosen.values():
-        parameter.requires_grad_(True)
-    return chosen
-
-
-def learning_rate(step: int, *, total: int, peak: float, warmup: float) -> float:
-    """Return the rate of a step: linear warm-up over a share of all steps, then half a cosine down to 0.
-
-    Loshchilov and Hutter 2017 (SGDR), equation 5, with one cycle.
-    """
-    rising = int(total * warmup)
-    if step < rising:
-        return peak * (step + 1) / rising
-    return peak * 0.5 * (1.0 + math.cos(math.pi * (step - rising) / max(1, total - rising)))
+    count = processes.count()
+    if count == 1:
+        return own
+    most = -(-total // count)
+    padded = torch.cat([own, own.new_zeros(most - len(own), *own.shape[1:])])
+    parts = list(accelerator.gather(padded.detach()).split(most))  # type: ignore[union-attr]
+    parts[processes.rank()] = padded
+    return torch.stack(parts, dim=1).flatten(0, 1)[:total]
 
 
 @torch.inference_mode()
-def held_out_loss(
-    model: SentenceTransformer, text: TrainingText, *, settings: DistillationSection, pad: int
-) -> dict[str, float]:
-    """Return loss, mean cosine and 5th-percentile cosine over a whole split."""
+def held_out_figures(engine: Engine, text: TrainingText) -> dict[str, float]:
+    """Return loss, its terms, mean cosine and 5th-percentile cosine over a whole split."""
     lengths = text.tokens.lengths(np.arange(text.tokens.rows))
     order: NDArray[np.int64] = np.argsort(lengths, kind="stable")
-    cosines, total = [], 0.0
-    for start in range(0, len(order), settings.batch_size):
-        rows = order[start : start + settings.batch_size]
-        embeddings = embed(model, pad_batch([text.tokens.sentence(row) for row in rows], pad=pad))
-        wanted = torch.from_numpy(text.targets.gather(rows)).to(embeddings.device)
-        total += float(distillation_loss(embeddings, wanted, settings.loss).total) * len(rows)
-        cosines.append(torch.nn.functional.cosine_similarity(embeddings.float(), wanted).cpu().numpy())
+    hidden = engine.settings.loss.hidden > 0
+    cosines, sums = [], dict[str, float]()
+    size = engine.settings.batch_size
+    for start in range(0, len(order), size):
+        batch = read_batch(text, order[start : start + size], tokens=engine.settings.micro_batch_tokens, hidden=hidden)
+        for part in batch.parts:
+            device = engine.accelerator.device
+            embeddings, states = engine.trainee(part.packed.to(device))
+            own = gather(engine.accelerator, embeddings, total=len(part.rows))
+            compared = None
+            if states is not None and part.hidden is not None:
+                compared = gather(engine.accelerator, states, total=len(part.rows)), part.hidden.to(device)
+            wanted = part.teacher.to(device)
+            found = engine.loss(own, wanted, compared)
+            for name, value in {"loss": found.total, **found.terms}.items():
+                sums[name] = sums.get(name, 0.0) + float(value) * len(part.rows) / len(order)
+            cosines.append(functional.cosine_similarity(own.float(), wanted.float()).cpu().numpy())
     every = np.concatenate(cosines)
     return {
-        "loss": total / len(order),
+        **{name: value for name, value in sums.items() if name != "cosine"},
         "cosine": float(every.mean()),
         "cosine_p5": float(np.percentile(every, 5)),
     }
 
 
-def _accelerator(precision: Precision) -> Any:
+def _accelerator(settings: DistillationSection, folder: Path) -> Accelerator:
     from accelerate import Accelerator
 
-    return Accelerator(mixed_precision="no" if precision is Precision.FP32 else precision.value)
+    processes.device()  # joins the group, where there is one, before Accelerate does with shorter patience
+    fp16 = settings.precision is Precision.FP16
+    if fp16 and not torch.cuda.is_available():
+        raise TrainingError("distillation.precision is fp16, which needs a GPU; use bf16 or fp32 here")
+    try:
+        accelerator = Accelerator(
+            mixed_precision="fp16" if fp16 else "no", log_with=list(settings.trackers) or None,
+            project_dir=str(folder),
+        )  # fmt: skip
+        accelerator.init_trackers("trackers")
+    except (ValueError, ImportError) as error:
+        raise TrainingError(
+            f"distillation.trackers: {', '.join(settings.trackers)} cannot be used: {' '.join(str(error).split())}"
+        ) from None
+    return accelerator
 
 
-def _groups(parameters: dict[str, torch.nn.Parameter], settings: DistillationSection) -> list[dict[str, Any]]:
-    """Decay the matrices alone: decay would pull the rows of pieces that are never seen towards 0."""
-    decayed = [value for name, value in parameters.items() if value.ndim > 1 and not name.startswith("embeddings.")]
-    others = [value for name, value in parameters.items() if value.ndim == 1 or name.startswith("embeddings.")]
-    return [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+def _open_log(engine: Engine, folder: Path, *, step: int) -> Log:
+    encoder = engine.trainee.encoder
+    per_token = multiplications(tokens=1, layers=encoder.layers, width=encoder.width, inner=encoder.inner_width)
+    peak = matrix_peak(engine.accelerator.device, DTYPES[engine.settings.precision])
+    return Log(folder, engine.accelerator, step, per_token, peak)
 
 
-def _end_epoch(
-    model: SentenceTransformer,
-    folder: Path,
-    progress: Progress,
-    parameters: dict[str, torch.nn.Parameter],
-    validation: TrainingText,
-    *,
-    settings: DistillationSection,
-    pad: int,
-) -> None:
-    figures = held_out_loss(model, validation, settings=settings, pad=pad)
+def _end_epoch(engine: Engine, folder: Path, progress: Progress, validation: TrainingText) -> dict[str, float]:
+    figures = held_out_figures(engine, validation)
     if not math.isfinite(figures["loss"]):
         raise TrainingError(
             f"the held-out loss is {figures['loss']} after epoch {progress.epoch + 1}; the last checkpoint is kept; "
@@ -217,39 +272,50 @@ def _end_epoch(
     progress.history.append(figures)
     if progress.best_loss is None or figures["loss"] < progress.best_loss:
         progress.best_loss, progress.best_epoch = figures["loss"], progress.epoch
-        tensors = {name: value.detach().float().cpu().contiguous() for name, value in parameters.items()}
-        replace_file(folder / "best.safetensors", lambda temporary: save_file(tensors, str(temporary)))
+        if processes.is_main():
+            _save_best(engine, folder)
     progress.epoch += 1
     progress.position = 0
+    return figures
+
+
+def _save_best(engine: Engine, folder: Path) -> None:
+    tensors = {name: value.detach().float().cpu().contiguous() for name, value in engine.parameters.items()}
+    own = {name: value for name, value in tensors.items() if not is_projection(name)}
+    if PROJECTION in tensors:
+        projection = {PROJECTION: tensors[PROJECTION]}
+        replace_file(folder / "projection.safetensors", lambda temporary: save_file(projection, str(temporary)))
+    replace_file(folder / "best.safetensors", lambda temporary: save_file(own, str(temporary)))
+
+
+def _save(engine: Engine, folder: Path, progress: Progress) -> None:
+    if processes.is_main():
+        scaler = engine.accelerator.scaler
+        progress.scaler = dict(scaler.state_dict()) if scaler is not None else {}
+        save_checkpoint(folder, progress, engine.parameters, engine.optimizer)
+    processes.wait()
 
 
 def _stalled(progress: Progress, patience: int | None) -> bool:
     return patience is not None and progress.best_epoch >= 0 and progress.epoch - 1 - progress.best_epoch >= patience
 
 
-class _Log:
-    """A JSON line every few steps; lines behind the checkpoint that training goes on from are dropped."""
-
-    def __init__(self, path: Path, *, step: int) -> None:
-        self._path = path
-        self._since, self._started = step, time.monotonic()
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        kept = [line for line in lines if _step_of(line) <= step]
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-
-    def add(self, step: int, **figures: float) -> None:
-        """Write the figures of a step when it is time."""
-        if step % _LOG_EVERY:
-            return
-        now = time.monotonic()
-        rate = (step - self._since) / max(now - self._started, 1e-9)
-        self._since, self._started = step, now
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **figures, "steps_per_second": round(rate, 3)}) + "\n")
-
-
-def _step_of(line: str) -> float:
+@contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """Let SIGTERM, which is how machines are taken back, set an event instead of ending the process."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _all_hear(stop: threading.Event, step: int) -> bool:
+    """Tell, the same in every process, whether one of them was asked to stop."""
+    if processes.count() == 1:
+        return stop.is_set()
+    return step % _AGREE_EVERY == 0 and any(processes.from_all(stop.is_set()))

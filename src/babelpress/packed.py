@@ -1,0 +1,230 @@
+"""Run an encoder on sentences laid end to end: nothing is spent on padding.
+
+The matrix products see one long row of tokens; attention sees the sentences of one length together and
+needs no mask. The numbers are those of the padded pass (the tests hold them against it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from babelpress.errors import TeacherError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+MODEL_TYPES = ("bert", "xlm-roberta", "roberta")
+
+
+class Group(NamedTuple):
+    """So many sentences of so many tokens each."""
+
+    sentences: int
+    length: int
+
+    @property
+    def tokens(self) -> int:
+        """Return the tokens of the group."""
+        return self.sentences * self.length
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Sentences in order of their length, laid flat: `ids` has shape (tokens,), `groups` cut it."""
+
+    ids: torch.Tensor
+    groups: tuple[Group, ...]
+
+    @classmethod
+    def of(cls, flat: NDArray[np.generic], lengths: Iterable[int]) -> Packed:
+        """Wrap ids that lie flat already, in order of length. Raises ValueError where they do not."""
+        groups = tuple(Group(len(list(same)), length) for length, same in groupby(map(int, lengths)))
+        if [group.length for group in groups] != sorted({group.length for group in groups}):
+            raise ValueError("packed sentences stand in order of their length")
+        return cls(torch.from_numpy(flat.astype(np.int64)), groups)
+
+    @property
+    def sentences(self) -> int:
+        """Return how many sentences there are."""
+        return sum(group.sentences for group in self.groups)
+
+    def to(self, device: torch.device) -> Packed:
+        """Return the same on a device."""
+        return Packed(self.ids.to(device, non_blocking=True), self.groups)
+
+
+def pack(sentences: Sequence[Sequence[int]]) -> tuple[Packed, NDArray[np.int64]]:
+    """Pack sentences of any lengths; also return the order in which they stand there."""
+    lengths = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
+    order = np.argsort(lengths, kind="stable")
+    flat = np.concatenate([np.asarray(sentences[row], dtype=np.int64) for row in order])
+    return Packed.of(flat, lengths[order]), order
+
+
+def packs(model: SentenceTransformer) -> bool:
+    """Tell whether `PackedEncoder` knows how to run a model."""
+    config = _transformer(model).config
+    return (
+        config.model_type in MODEL_TYPES
+        and config.hidden_act == "gelu"
+        and getattr(config, "position_embedding_type", "absolute") in ("absolute", None)
+        and not getattr(config, "is_decoder", False)
+    )
+
+
+def _transformer(model: SentenceTransformer) -> Any:
+    first: Any = model[0]
+    return first.auto_model
+
+
+class PackedEncoder(nn.Module):
+    """A SentenceTransformer on packed sentences, sharing its parameters.
+
+    `dtype` is that of the matrix products; sums, norms and weights stay fp32, without which a bf16 teacher
+    of 12 layers loses a hundred times as much. There is no dropout. With `checkpointing`, layers are computed
+    again in the backward pass instead of being kept; `compiled` ones go through torch.compile.
+    Raises TeacherError for a model that it does not know how to run.
+    """
+
+    def __init__(
+        self, model: SentenceTransformer, *, dtype: torch.dtype = torch.float32, checkpointing: bool = False,
+        compiled: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if not packs(model):
+            config = _transformer(model).config
+            raise TeacherError(
+                f"a {config.model_type} with {config.hidden_act} cannot be run on packed text; "
+                f"known are {', '.join(MODEL_TYPES)} with gelu"
+            )
+        encoder = _transformer(model)
+        self.model = model
+        self.dtype = dtype
+        self._checkpointing = checkpointing
+        self._embeddings, self._layers = encoder.embeddings, encoder.encoder.layer
+        self._layer = torch.compile(self._plain_layer, dynamic=True) if compiled else self._plain_layer
+        self._heads = int(encoder.config.num_attention_heads)
+        # RoBERTa counts positions from behind the pad id, and gives pads none.
+        self._pad = None if encoder.config.model_type == "bert" else int(encoder.config.pad_token_id)
+
+    @property
+    def layers(self) -> int:
+        """Return the number of layers."""
+        return len(self._layers)
+
+    @property
+    def width(self) -> int:
+        """Return the width of the hidden states."""
+        return int(_transformer(self.model).config.hidden_size)
+
+    @property
+    def inner_width(self) -> int:
+        """Return the width between the two matrices of a layer's second half."""
+        return int(_transformer(self.model).config.intermediate_size)
+
+    def forward(self, packed: Packed) -> torch.Tensor:
+        """Return the sentence embeddings in the order of `packed`, fp32, shape (sentences, dimensions)."""
+        return self._sentence_embeddings(self.hidden(packed), packed)
+
+    def forward_layers(self, packed: Packed, *, layers: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the sentence embeddings, and the mean hidden states after some layers: (layers, sentences, width)."""
+        kept: dict[int, torch.Tensor] = {}
+        last = self.hidden(packed, keep=kept, wanted=frozenset(layers))
+        means = [torch.cat([states.float().mean(1) for states in _split(kept[layer], packed)]) for layer in layers]
+        return self._sentence_embeddings(last, packed), torch.stack(means)
+
+    def hidden(
+        self, packed: Packed, *, keep: dict[int, torch.Tensor] | None = None, wanted: frozenset[int] = frozenset()
+    ) -> torch.Tensor:
+        """Return the last hidden states, shape (tokens, width)."""
+        states = self._embed(packed)
+        for number, layer in enumerate(self._layers):
+            if self._checkpointing and torch.is_grad_enabled():
+                states = checkpoint(self._layer, layer, states, packed.groups, use_reentrant=False)
+            else:
+                states = self._layer(layer, states, packed.groups)
+            if keep is not None and number in wanted:
+                keep[number] = states
+        return states
+
+    def _embed(self, packed: Packed) -> torch.Tensor:
+        parts = self._embeddings
+        places = torch.cat([self._positions(ids) for ids in _split(packed.ids, packed)])
+        states = (
+            functional.embedding(packed.ids, parts.word_embeddings.weight)
+            + functional.embedding(places, parts.position_embeddings.weight)
+            + parts.token_type_embeddings.weight[0]
+        )
+        return _norm(states, parts.LayerNorm)
+
+    def _positions(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the positions of sentences of one length, flat."""
+        if self._pad is None:
+            return torch.arange(ids.shape[1], device=ids.device).expand(ids.shape).reshape(-1)
+        real = ids.ne(self._pad)
+        return (real.cumsum(1) * real + self._pad).reshape(-1)
+
+    def _plain_layer(self, layer: Any, states: torch.Tensor, groups: tuple[Group, ...]) -> torch.Tensor:
+        attention, output = layer.attention.self, layer.attention.output
+        three = (attention.query, attention.key, attention.value)
+        mixed = functional.linear(
+            states.to(self.dtype),
+            torch.cat([part.weight for part in three]).to(self.dtype),
+            torch.cat([part.bias for part in three]).to(self.dtype),
+        )
+        seen = self._linear(_attend(mixed, groups, self._heads), output.dense)
+        states = _norm(seen + states, output.LayerNorm)
+        inner = functional.gelu(self._linear(states, layer.intermediate.dense))
+        return _norm(self._linear(inner, layer.output.dense) + states, layer.output.LayerNorm)
+
+    def _linear(self, states: torch.Tensor, part: nn.Linear) -> torch.Tensor:
+        return functional.linear(states.to(self.dtype), part.weight.to(self.dtype), part.bias.to(self.dtype))
+
+    def _sentence_embeddings(self, states: torch.Tensor, packed: Packed) -> torch.Tensor:
+        """Apply the model's own further modules (pooling, normalisation, ...) to each group."""
+        found = []
+        for part in _split(states.float(), packed):
+            features: dict[str, Any] = {
+                "token_embeddings": part,
+                "attention_mask": torch.ones(part.shape[:2], dtype=torch.int64, device=part.device),
+            }
+            for module in list(self.model)[1:]:
+                features = module(features)
+            found.append(features["sentence_embedding"])
+        return torch.cat(found)
+
+
+def _attend(mixed: torch.Tensor, groups: tuple[Group, ...], heads: int) -> torch.Tensor:
+    """Attend within each sentence; `mixed` holds queries, keys and values, shape (tokens, 3 * width)."""
+    width = mixed.shape[1] // 3
+    found = []
+    for part, group in zip(mixed.split([group.tokens for group in groups]), groups, strict=True):
+        shaped = part.view(group.sentences, group.length, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
+        seen = functional.scaled_dot_product_attention(shaped[0], shaped[1], shaped[2])
+        found.append(seen.transpose(1, 2).reshape(group.tokens, width))
+    return torch.cat(found) if len(found) > 1 else found[0]
+
+
+def _norm(states: torch.Tensor, part: nn.LayerNorm) -> torch.Tensor:
+    return functional.layer_norm(
+        states, part.normalized_shape, part.weight.to(states.dtype), part.bias.to(states.dtype), part.eps
+    )
+
+
+def _split(flat: torch.Tensor, packed: Packed) -> list[torch.Tensor]:
+    """Cut what lies flat into its groups, shape (sentences, length, ...) each."""
+    parts = flat.split([group.tokens for group in packed.groups])
+    return [
+        part.view(group.sentences, group.length, *flat.shape[1:])
+        for part, group in zip(parts, packed.groups, strict=True)
+    ]
