@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from babelpress import processes
+from babelpress.files import list_files, read_json
 from babelpress.vocabulary.count import PieceCounts
 from babelpress.vocabulary.plan import VocabularyPlan
 from tests.distillation import write_recipe
@@ -57,8 +58,50 @@ def test_two_processes_count_and_plan_as_one_does(recipe: Path, tmp_path: Path):
     assert sorted(path.name for path in two.iterdir()) == sorted(path.name for path in one.iterdir())
 
 
-def test_what_runs_in_one_process_is_refused_to_two_before_any_work(recipe: Path, tmp_path: Path):
-    ended = call("distill", str(recipe), "-o", str(tmp_path / "run"), count=2)
-    assert ended.returncode != 0
-    assert "distillation runs in one process so far, this is one of 2" in ended.stderr.replace("\n", " ")
-    assert not (tmp_path / "run").exists()
+@pytest.fixture(scope="module")
+def both(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """A whole run in two processes, and its folder."""
+    folder = tmp_path_factory.mktemp("both") / "run"
+    ended = call("run", str(recipe), "-o", str(folder), "--set", "distillation.epochs=1", count=2)
+    assert ended.returncode == 0, ended.stderr
+    return ended, folder
+
+
+def test_a_whole_run_in_two_processes_ends_with_a_student(both):
+    _, folder = both
+    assert (folder / "student" / "model.safetensors").is_file()
+    assert (folder / "student" / "README.md").is_file()
+    results = read_json(folder / "results.json")
+    assert set(results["models"]) == {"teacher", "pressed", "distilled"}
+    assert not [path for path in folder.rglob("*") if ".partial" in path.name or ".tmp" in path.name]
+
+
+def test_two_processes_leave_what_one_leaves(both, recipe: Path, tmp_path: Path):
+    """The same files of the same targets and, but for rounding, the same weights."""
+    _, folder = both
+    alone = call("distill", str(recipe), "-o", str(tmp_path / "run"), "--set", "distillation.epochs=1", count=1)
+    assert alone.returncode == 0, alone.stderr
+    for stage in ("vocabulary", "pressed", "targets", "distillation"):
+        ours, theirs = (sorted(path.name for path in list_files(each / stage)) for each in (tmp_path / "run", folder))
+        assert ours == theirs
+    ours, theirs = (read_json(each / "targets" / "index.json") for each in (tmp_path / "run", folder))
+    assert ours["key"] == theirs["key"]
+    assert ours["shards"].keys() == theirs["shards"].keys()
+    ours, theirs = (read_json(each / "distillation" / "report.json") for each in (tmp_path / "run", folder))
+    assert ours["steps"] == theirs["steps"]
+    assert ours["best_loss"] == pytest.approx(theirs["best_loss"], rel=1e-3)
+
+
+def test_only_one_of_two_processes_speaks(both):
+    ended, _ = both
+    said = [line for line in ended.stderr.splitlines() if line.startswith("targets: ")]
+    assert len(said) == 1, ended.stderr
+
+
+def test_a_finished_run_does_nothing_when_two_processes_run_it_again(both, recipe: Path):
+    _, folder = both
+    stages = [folder / name for name in ("corpus", "vocabulary", "pressed", "targets", "distillation", "student")]
+    before = [(path / "manifest.json").stat().st_mtime_ns for path in stages]
+    ended = call("distill", str(recipe), "-o", str(folder), "--set", "distillation.epochs=1", count=2)
+    assert ended.returncode == 0, ended.stderr
+    assert [(path / "manifest.json").stat().st_mtime_ns for path in stages] == before

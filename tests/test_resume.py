@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +28,10 @@ import importlib, json, os, signal, sys
 
 import accelerate, sentence_transformers  # noqa: F401
 from babelpress import api, cli
-for name in ("distillation.targets", "distillation.train", "vocabulary.choose", "student.build", "evaluation.evaluate"):
+for name in (
+    "distillation.targets", "distillation.tokens", "distillation.train", "vocabulary.choose", "student.build",
+    "evaluation.evaluate",
+):
     importlib.import_module(f"babelpress.{name}")
 
 def arm(place, call, after):
@@ -74,19 +79,22 @@ KILLS = {
     "corpus, before its manifest": ("corpus", "stages:hash_file", 1, False),
     "vocabulary, counted but not planned": ("vocabulary", "vocabulary.choose:plan_vocabulary", 1, False),
     "pressed, weights without tokenizer": ("pressed", "student.build:write_student_files", 1, False),
-    "targets, half a shard": ("targets", "distillation.targets:_write", 2, False),
-    "targets, one split of two": ("targets", "distillation.targets:_write", 2, True),
-    "targets, before their manifest": ("targets", "stages:hash_file", 2, False),
-    "distillation, tokens half written": ("distillation", "distillation.tokens:_open", 1, False),
-    "distillation, before any checkpoint": ("distillation", "distillation.train:distillation_loss", 2, False),
-    "distillation, mid-epoch": ("distillation", "distillation.train:distillation_loss", 20, False),
+    "targets, before any shard": ("targets", "distillation.targets:write_shard", 1, False),
+    "targets, a shard not in its place": ("targets", "distillation.shards:save_file", 1, True),
+    "targets, one split of two": ("targets", "distillation.targets:write_shard", 1, True),
+    "targets, before their index": ("targets", "distillation.targets:describe_shards", 1, False),
+    "targets, before their manifest": ("targets", "stages:hash_file", 1, False),
+    "distillation, tokens of one split": ("distillation", "distillation.tokens:write_shard", 1, True),
+    "distillation, before any checkpoint": ("distillation", "distillation.train:take_step", 2, False),
+    "distillation, mid-epoch": ("distillation", "distillation.train:take_step", 20, False),
     "distillation, checkpoint half written": ("distillation", "distillation.checkpoint:write_json", 1, False),
     "distillation, two checkpoints": ("distillation", "distillation.checkpoint:remove_tree", 3, False),
-    "distillation, end of an epoch": ("distillation", "distillation.train:held_out_loss", 1, False),
+    "distillation, end of an epoch": ("distillation", "distillation.train:held_out_figures", 1, False),
+    "distillation, best weights not in their place": ("distillation", "distillation.train:save_file", 1, True),
     "distillation, best weights but no checkpoint": (
         "distillation", "distillation.train:replace_file", 1, True,
     ),
-    "distillation, second epoch": ("distillation", "distillation.train:held_out_loss", 2, False),
+    "distillation, second epoch": ("distillation", "distillation.train:held_out_figures", 2, False),
     "distillation, finished but not renamed": ("distillation", "stages:_replace_folder", 1, False),
     "student, before its weights": ("student", "student.build:save_tensors", 1, False),
     "student, weights without manifest": ("student", "student.build:save_tensors", 1, True),
@@ -188,6 +196,15 @@ def test_a_run_that_was_killed_everywhere_leaves_no_rubbish(chain, undisturbed):
     assert not [name for name in killed if ".partial" in name or ".tmp" in name or "checkpoint" in name]
 
 
+def test_a_cache_of_a_run_that_was_killed_everywhere_holds_whole_shards_alone(chain, undisturbed):
+    whole, killed = (
+        [str(path.relative_to(folder.parent)) for path in list_files(folder.parent / "cache")]
+        for folder in (undisturbed, chain.folder)
+    )
+    assert killed == whole
+    assert all(name.endswith(("-00000.safetensors", ".lock")) for name in killed)
+
+
 def test_a_kill_in_training_goes_on_from_the_last_checkpoint(chain):
     def checkpoints(name):
         found = {path.split("/")[1] for path in chain.left[name] if "/checkpoint-" in path}
@@ -237,36 +254,46 @@ def test_a_run_of_another_hash_seed_gives_the_same_student(recipe, undisturbed, 
 
 @dataclass
 class Disturbed:
-    """A long run, what a second run in its folder said, and how it took Ctrl-C."""
+    """A long run, what a second run in its folder said, and how it took Ctrl-C and, when it went on, SIGTERM."""
 
     second: Ended
-    first: Ended
+    interrupted: Ended
+    terminated: Ended
     folder: Path
 
 
-@pytest.fixture(scope="module")
-def disturbed(nursery, recipe, undisturbed, tmp_path_factory) -> Disturbed:
-    import shutil
-
-    folder = tmp_path_factory.mktemp("long") / "run"
-    shutil.copytree(undisturbed, folder)  # so that only the training is left to do
-    arguments = ["distill", str(recipe), "--output", str(folder), "--set", "distillation.epochs=500"]
-    first = subprocess.Popen(
+def end_in_training(arguments: list[str], number: signal.Signals, meanwhile: Callable[[], object]) -> Ended:
+    """Start a run, send it a signal when it has written a checkpoint, and say how it ended."""
+    folder = Path(arguments[arguments.index("--output") + 1])
+    known = set(folder.glob("distillation.partial/checkpoint-*"))
+    run = subprocess.Popen(
         [sys.executable, "-c", MAIN, *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
     )  # fmt: skip
     try:
         until = time.monotonic() + 90
-        while not list(folder.glob("distillation.partial/checkpoint-*")):
-            assert first.poll() is None, first.communicate()
+        while not set(folder.glob("distillation.partial/checkpoint-*")) - known:
+            assert run.poll() is None, run.communicate()
             assert time.monotonic() < until
             time.sleep(0.05)
-        second = nursery.run(*arguments)
-        first.send_signal(signal.SIGINT)
-        out, err = first.communicate(timeout=60)
+        meanwhile()
+        run.send_signal(number)
+        out, err = run.communicate(timeout=60)
     finally:
-        first.kill()
-    return Disturbed(second, Ended(first.returncode, out, err), folder)
+        run.kill()
+    return Ended(run.returncode, out, err)
+
+
+@pytest.fixture(scope="module")
+def disturbed(nursery, recipe, undisturbed, tmp_path_factory) -> Disturbed:
+    folder = tmp_path_factory.mktemp("long") / "run"
+    for name in ("run", "cache"):  # so that only the training is left to do
+        shutil.copytree(undisturbed.parent / name, folder.parent / name)
+    arguments = ["distill", str(recipe), "--output", str(folder), "--set", "distillation.epochs=500"]
+    second: list[Ended] = []
+    interrupted = end_in_training(arguments, signal.SIGINT, lambda: second.append(nursery.run(*arguments)))
+    terminated = end_in_training(arguments, signal.SIGTERM, lambda: None)
+    return Disturbed(second[0], interrupted, terminated, folder)
 
 
 def test_a_second_run_in_the_same_folder_is_refused_in_one_line(disturbed):
@@ -277,12 +304,28 @@ def test_a_second_run_in_the_same_folder_is_refused_in_one_line(disturbed):
 
 
 def test_ctrl_c_ends_with_130_and_one_line_that_says_how_to_go_on(disturbed):
-    assert disturbed.first.code == 130
-    assert disturbed.first.out == ""
-    said = [line for line in disturbed.first.err.splitlines() if "done already" not in line]
+    ended = disturbed.interrupted
+    assert (ended.code, ended.out) == (130, "")
+    said = [line for line in ended.err.splitlines() if "done already" not in line]
     assert said == ["babelpress: stopped; run the same command again to go on from here"]
 
 
-def test_ctrl_c_keeps_the_checkpoint_and_frees_the_folder(disturbed, nursery, recipe):
+def test_a_run_that_is_told_to_end_says_where_it_stands_and_how_to_go_on(disturbed):
+    """Machines that are taken back send SIGTERM first."""
+    ended = disturbed.terminated
+    assert (ended.code, ended.out) == (1, "")
+    said = [line.rstrip() for line in ended.err.splitlines() if "done already" not in line]
+    assert re.fullmatch(r"going on from step \d+ of \d+", said[0])
+    stopped = re.fullmatch(
+        r"babelpress: stopped (?:at step (\d+) of \d+|after epoch \d+); run the same command again to go on", said[1]
+    )
+    assert stopped
+    assert len(said) == 2
+    left = [path.name for path in disturbed.folder.glob("distillation.partial/checkpoint*")]
+    assert len(left) == 1
+    assert stopped[1] is None or left == [f"checkpoint-{int(stopped[1]):09d}"]
+
+
+def test_an_interrupted_run_keeps_the_checkpoint_and_frees_the_folder(disturbed, nursery, recipe):
     assert list(disturbed.folder.glob("distillation.partial/checkpoint-*/progress.json"))
     assert nursery.run("press", str(recipe), "--output", str(disturbed.folder), "--quiet").code == 0

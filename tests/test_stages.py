@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
-from babelpress import api
 from babelpress import stages as module
-from babelpress.distillation import train
 from babelpress.errors import BabelpressError
-from babelpress.files import read_json, write_text
-from babelpress.pipeline import STAGES, bring_up, open_run
-from babelpress.recipe import Recipe
+from babelpress.files import write_text
 from babelpress.stages import Stage, is_done, read_manifest, run_stage, versions
-from tests.distillation import RECIPE, write_recipe
 
 
 @dataclass
@@ -138,6 +132,24 @@ def test_a_card_written_into_a_finished_folder_does_not_make_it_again(tmp_path):
     assert not run_stage(A, job, tmp_path)
 
 
+def test_a_stage_whose_results_elsewhere_are_gone_is_made_again(tmp_path):
+    """The teacher's targets lie in a cache that several runs share, and that anybody may empty."""
+    elsewhere = tmp_path / "cache" / "big.bin"
+
+    def apply(job: Job, folder) -> dict:
+        job.done["a"] += 1
+        write_text(elsewhere, "big")
+        write_text(folder / "index.txt", "big.bin")
+        return {}
+
+    stage = replace(A, apply=apply, present=lambda job, folder: elsewhere.is_file())
+    job = Job()
+    assert [run_stage(stage, job, tmp_path / "run") for _ in range(2)] == [True, False]
+    elsewhere.unlink()
+    assert [run_stage(stage, job, tmp_path / "run") for _ in range(2)] == [True, False]
+    assert job.done["a"] == 2
+
+
 def test_a_crash_leaves_no_finished_folder(tmp_path):
     job = Job(fail=True)
     with pytest.raises(RuntimeError, match="crashed"):
@@ -240,125 +252,3 @@ def test_a_manifest_says_what_was_made_of_what(tmp_path):
 
 def test_an_unfinished_stage_has_no_manifest(tmp_path):
     assert read_manifest(tmp_path / "a") is None
-
-
-# --- the real pipeline --------------------------------------------------------------------------
-
-
-def small_run(folder, teacher, *overrides, data_dir=None):
-    recipe = Recipe.parse(RECIPE.format(teacher=teacher), overrides=overrides)
-    return open_run(recipe, output=folder / "run", data_dir=data_dir)
-
-
-def test_every_stage_needs_only_stages_before_it():
-    order = list(STAGES)
-    for name, stage in STAGES.items():
-        assert all(order.index(need) < order.index(name) for need in stage.needs)
-
-
-def test_only_what_is_wanted_and_what_leads_to_it_is_made(tmp_path, tiny_teacher):
-    run = small_run(tmp_path, tiny_teacher)
-    assert bring_up(run, ["layers"]) == ["corpus", "layers"]
-    assert bring_up(run, ["vocabulary"]) == ["vocabulary"]
-    assert bring_up(run, ["vocabulary", "layers"]) == []
-
-
-def test_another_seed_makes_the_corpus_again(tmp_path, tiny_teacher):
-    bring_up(small_run(tmp_path, tiny_teacher), ["corpus"])
-    assert bring_up(small_run(tmp_path, tiny_teacher, "seed=21"), ["corpus"]) == ["corpus"]
-
-
-def test_a_setting_of_a_later_stage_leaves_the_earlier_ones(tmp_path, tiny_teacher):
-    bring_up(small_run(tmp_path, tiny_teacher), ["vocabulary", "layers"])
-    run = small_run(tmp_path, tiny_teacher, "layers.count=1")
-    assert bring_up(run, ["vocabulary", "layers"]) == ["layers"]
-
-
-def make_files(folder, **words: str) -> None:
-    for code, word in words.items():
-        write_text(folder / code / "train.txt", "".join(f"{word} number {row} of many\n" for row in range(200)))
-
-
-def test_a_changed_text_file_is_noticed_also_when_another_has_its_name(tmp_path, tiny_teacher):
-    """en/train.txt and ko/train.txt: the usual layout."""
-    source = "corpus.sources=[{kind: files, paths: ['{language}/train.txt']}]"
-    for english, korean, expected in (
-        ("word", "단어", ["corpus"]), ("word", "단어", []), ("word", "말", ["corpus"]), ("term", "말", ["corpus"]),
-    ):  # fmt: skip
-        make_files(tmp_path / "data", en=english, ko=korean)
-        run = small_run(tmp_path, tiny_teacher, source, "languages=[en, ko]", data_dir=tmp_path / "data")
-        assert bring_up(run, ["corpus"]) == expected
-
-
-def test_a_text_file_that_only_moved_makes_nothing_again(tmp_path, tiny_teacher):
-    for name in ("here", "there"):
-        make_files(tmp_path / name, en="word", ko="단어")
-        source = "corpus.sources=[{kind: files, paths: ['{language}/train.txt']}]"
-        run = small_run(tmp_path, tiny_teacher, source, "languages=[en, ko]", data_dir=tmp_path / name)
-        assert bring_up(run, ["corpus"]) == (["corpus"] if name == "here" else [])
-
-
-def test_the_recipe_with_its_overrides_lies_in_the_run(tmp_path, tiny_teacher):
-    bring_up(small_run(tmp_path, tiny_teacher, "seed=77"), ["corpus"])
-    assert Recipe.load(tmp_path / "run" / "recipe.yaml").seed == 77
-
-
-def test_manifests_hold_no_absolute_path(tmp_path, tiny_teacher):
-    """A run's folder may be published; where it lay is nobody's business."""
-    bring_up(small_run(tmp_path, tiny_teacher), ["pressed"])
-    for name in ("corpus", "vocabulary", "layers", "pressed"):
-        manifest = json.dumps(read_json(tmp_path / "run" / name / "manifest.json"))
-        assert str(tmp_path) not in manifest
-
-
-def test_a_request_the_teacher_cannot_meet_is_refused_before_any_work(tmp_path, tiny_teacher):
-    for override, message in (
-        ("layers.count=9", "9"),
-        ("distillation.max_length=200", "takes 126 tokens|takes 128 tokens"),
-    ):
-        with pytest.raises(BabelpressError, match=message):
-            small_run(tmp_path, tiny_teacher, override)
-    assert not (tmp_path / "run").exists()
-
-
-def test_the_verbs_take_a_recipe_a_path_or_an_opened_run(tmp_path, tiny_teacher):
-    path = write_recipe(tmp_path, tiny_teacher)
-    output = tmp_path / "run"
-    opened = api.load_run(path, output=output)
-    folders = [
-        api.press(path, output=output), api.press(str(path), output=str(output)),
-        api.press(Recipe.load(path), output=output), api.press(opened),
-    ]  # fmt: skip
-    assert folders == [output / "pressed"] * 4
-    assert not bring_up(opened, ["pressed"])
-
-
-def test_a_plan_trains_nothing_and_counts_as_press_does(tmp_path, tiny_teacher):
-    path = write_recipe(tmp_path, tiny_teacher)
-    plan = api.plan(path, output=tmp_path / "run")
-    assert not (tmp_path / "run" / "pressed").exists()
-    facts = read_json(tmp_path / "run" / "corpus" / "report.json")
-    # two layers of four 16x16 matrices and two of 16x32: 2 * (4 * 256 + 2 * 512) = 4,096 weights
-    sentences = facts["splits"]["train"]
-    tokens = plan.flops["distillation"] / (2 * 6 * 4096)  # two epochs, 6 operations per weight and token
-    assert 3 * sentences < tokens <= 32 * sentences
-    assert plan.flops["targets"] == pytest.approx(tokens * 2 * 4096 * 3 / 2)  # the teacher has three layers
-    assert plan.target_bytes == sentences * 32
-    json.dumps(plan.facts())
-
-
-def test_a_kill_behind_the_training_does_not_train_again(tmp_path, tiny_teacher, monkeypatch):
-    run = small_run(tmp_path, tiny_teacher, "distillation.epochs=1", "distillation.batch_size=512")
-    bring_up(run, ["pressed", "targets"])
-
-    def killed(*_, **__):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "_replace_folder", killed)
-        with pytest.raises(KeyboardInterrupt):
-            bring_up(run, ["distillation"])
-    monkeypatch.setattr(train, "train_student", killed)
-    assert bring_up(run, ["distillation"]) == ["distillation"]
-    assert names(run.path("distillation")) == ["best.safetensors", "log.jsonl", "manifest.json", "report.json"]
-    assert read_manifest(run.path("distillation"))["counts"]["epochs"] == 1

@@ -107,10 +107,17 @@ def _show_results(results: Any, folder: Path) -> None:
 
 
 def _show_plan(plan: Any, _: Path) -> None:
-    from babelpress.machine import matrix_speed
+    import torch
+
+    from babelpress.distillation.precision import DTYPES, training_precision
+    from babelpress.machine import matrix_peak
+    from babelpress.recipe import Precision
     from babelpress.tables import plan_view
 
-    _out.print(plan_view(plan, gflops=matrix_speed() / 1e9))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    precision = training_precision(Precision.AUTO, device, width=plan.teacher.hidden)
+    peak = matrix_peak(device, DTYPES[precision], width=plan.teacher.hidden, inner=plan.teacher.feed_forward)
+    _out.print(plan_view(plan, gflops=peak / 1e9, precision=str(precision)))
 
 
 def _show_model(folder: Path, _: Path) -> None:

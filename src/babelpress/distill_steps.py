@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from babelpress import processes
 from babelpress.corpus.sentence import Split
-from babelpress.files import hash_file, hash_json, read_json, remove_tree, write_json
+from babelpress.files import hash_file, hash_json, read_json, remove_leftovers, remove_tree, write_json
 from babelpress.stages import output_hash
-from babelpress.steps import Run, dump
+from babelpress.steps import Run, dump_training
 from babelpress.student.layers import LayerPlan
 
 if TYPE_CHECKING:
@@ -25,10 +25,12 @@ def targets_spec(run: Run) -> TargetsSpec:
     from babelpress.distillation.targets import TargetsSpec
     from babelpress.distillation.texts import TextRules
 
-    hidden = run.recipe.distillation.loss.hidden > 0
-    layers = LayerPlan.load(run.path("layers") / "plan.json").kept if hidden else ()
+    settings = run.recipe.distillation
+    layers = LayerPlan.load(run.path("layers") / "plan.json").kept if settings.loss.hidden > 0 else ()
     corpus = run.path("corpus")
-    return TargetsSpec(run.teacher, corpus, output_hash(corpus), TextRules.of(run.recipe.distillation), layers)
+    return TargetsSpec(
+        run.teacher, corpus, output_hash(corpus), TextRules.of(settings), layers, settings.target_precision
+    )
 
 
 def targets_folder(run: Run, spec: TargetsSpec) -> Path:
@@ -38,7 +40,7 @@ def targets_folder(run: Run, spec: TargetsSpec) -> Path:
 
 def targets_settings(run: Run) -> Any:
     """Return what the targets depend on."""
-    return {"key": targets_spec(run).key, "precision": str(run.recipe.distillation.target_precision)}
+    return {"key": targets_spec(run).key}
 
 
 def targets_are_there(run: Run, folder: Path) -> bool:
@@ -55,7 +57,7 @@ def make_targets(run: Run, folder: Path) -> dict[str, Any]:
 
     spec = targets_spec(run)
     place = targets_folder(run, spec)
-    told = compute_targets(spec, place, precision=run.recipe.distillation.target_precision)
+    told = compute_targets(spec, place)
     if not processes.is_main():
         return {}
     rows = {split.value: spec.rows(split) for split in SPLITS}
@@ -65,14 +67,14 @@ def make_targets(run: Run, folder: Path) -> dict[str, Any]:
 
 def distillation_settings(run: Run) -> Any:
     """Return what the training depends on besides its inputs."""
-    settings = dump(run.recipe.distillation)
-    del settings["trackers"]
-    return {"distillation": settings, "seed": run.recipe.seed}
+    return {"distillation": dump_training(run), "seed": run.recipe.seed}
 
 
 def make_distillation(run: Run, folder: Path) -> dict[str, Any]:
     """Train the pressed student."""
     path = folder / "report.json"
+    if processes.is_main():
+        remove_leftovers(folder)
     if not path.is_file():  # else a run was killed behind the training, its checkpoints perhaps gone already
         report = _train(run, folder)
         if processes.is_main():

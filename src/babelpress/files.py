@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
 from babelpress.errors import BabelpressError
+
+logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
 
@@ -71,6 +75,35 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote left behind; nobody may be writing there."""
+    for path in folder.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def hold(lock: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold a lock file; it is let go with the process, also when that is killed.
+
+    Yields False when another process has it and there is no waiting.
+    """
+    from filelock import FileLock, Timeout
+
+    file = FileLock(lock)
+    try:
+        file.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            yield False
+            return
+        logger.info("another run is at work on the same thing; waiting for %s", lock)
+        file.acquire()
+    try:
+        yield True
+    finally:
+        file.release()
 
 
 def _is_disk_full(error: Exception) -> bool:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 
 def describe_machine() -> dict[str, Any]:
@@ -32,17 +37,17 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def matrix_speed(*, size: int = 1024, seconds: float = 0.5) -> float:
-    """Return the floating-point operations per second that fp32 matrix products reach now."""
-    import time
-
+def matrix_peak(
+    device: torch.device, dtype: torch.dtype, *, rows: int = 4096, width: int = 384, inner: int = 1536
+) -> float:
+    """Measure the operations per second that this device multiplies such matrices with, now."""
     import torch
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    left, right = (torch.randn(size, size, device=device) for _ in range(2))
-    products = 0
-    started = time.perf_counter()
-    while (passed := time.perf_counter() - started) < seconds or products < 2:
+    left = torch.ones(rows, width, dtype=dtype, device=device)
+    right = torch.ones(width, inner, dtype=dtype, device=device)
+    best = math.inf
+    for _ in range(7):
+        started = time.perf_counter()
         float((left @ right)[0, 0])
-        products += 1
-    return 2 * size**3 * products / passed
+        best = min(best, time.perf_counter() - started)
+    return 2.0 * rows * width * inner / best

@@ -1,7 +1,8 @@
 """Run an encoder on sentences laid end to end: nothing is spent on padding.
 
-The matrix products see one long row of tokens; attention sees the sentences of one length together and
-needs no mask. The numbers are those of the padded pass (the tests hold them against it).
+The matrix products see one long row of tokens. Attention and pooling see the sentences of one length together and
+need no mask; on a GPU, where many small kernels cost more than a little padding, all sentences at once. The
+numbers are those of the padded pass (the tests hold them against it).
 """
 
 from __future__ import annotations
@@ -40,27 +41,51 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Packed:
-    """Sentences in order of their length, laid flat: `ids` has shape (tokens,), `groups` cut it."""
+    """Sentences in order of their length, laid flat, `groups` of one length each.
+
+    Of every token, `ids`, `positions` (its place in its sentence) and `owners` (its sentence's number): shape
+    (tokens,) each.
+    """
 
     ids: torch.Tensor
+    positions: torch.Tensor
+    owners: torch.Tensor
     groups: tuple[Group, ...]
 
     @classmethod
     def of(cls, flat: NDArray[np.generic], lengths: Iterable[int]) -> Packed:
         """Wrap ids that lie flat already, in order of length. Raises ValueError where they do not."""
-        groups = tuple(Group(len(list(same)), length) for length, same in groupby(map(int, lengths)))
-        if [group.length for group in groups] != sorted({group.length for group in groups}):
+        every = np.fromiter(lengths, dtype=np.int64)
+        if (np.diff(every) < 0).any():
             raise ValueError("packed sentences stand in order of their length")
-        return cls(torch.from_numpy(flat.astype(np.int64)), groups)
+        starts = np.cumsum(every) - every
+        positions = np.arange(len(flat)) - np.repeat(starts, every)
+        owners = np.repeat(np.arange(len(every)), every)
+        groups = tuple(Group(len(list(same)), length) for length, same in groupby(every.tolist()))
+        ids = torch.from_numpy(flat.astype(np.int64))
+        return cls(ids, torch.from_numpy(positions), torch.from_numpy(owners), groups)
 
     @property
     def sentences(self) -> int:
         """Return how many sentences there are."""
         return sum(group.sentences for group in self.groups)
 
+    @property
+    def longest(self) -> int:
+        """Return the tokens of the longest sentence."""
+        return self.groups[-1].length
+
+    @property
+    def places(self) -> torch.Tensor:
+        """Return where each token lies among sentences padded to the longest, flat."""
+        return self.owners * self.longest + self.positions
+
     def to(self, device: torch.device) -> Packed:
         """Return the same on a device."""
-        return Packed(self.ids.to(device, non_blocking=True), self.groups)
+        ids, positions, owners = (
+            each.to(device, non_blocking=True) for each in (self.ids, self.positions, self.owners)
+        )
+        return Packed(ids, positions, owners, self.groups)
 
 
 def pack(sentences: Sequence[Sequence[int]]) -> tuple[Packed, NDArray[np.int64]]:
@@ -82,6 +107,11 @@ def packs(model: SentenceTransformer) -> bool:
     )
 
 
+def width_of(model: SentenceTransformer) -> int:
+    """Return the width of a model's hidden states."""
+    return int(_transformer(model).config.hidden_size)
+
+
 def _transformer(model: SentenceTransformer) -> Any:
     first: Any = model[0]
     return first.auto_model
@@ -92,24 +122,26 @@ class PackedEncoder(nn.Module):
 
     `dtype` is that of the matrix products; sums, norms and weights stay fp32, without which a bf16 teacher
     of 12 layers loses a hundred times as much. There is no dropout. With `checkpointing`, layers are computed
-    again in the backward pass instead of being kept; `compiled` ones go through torch.compile.
+    again in the backward pass instead of being kept; `compiled` ones go through torch.compile. `padded` says
+    whether attention and pooling pad; unless given, they do on a GPU.
     Raises TeacherError for a model that it does not know how to run.
     """
 
     def __init__(
         self, model: SentenceTransformer, *, dtype: torch.dtype = torch.float32, checkpointing: bool = False,
-        compiled: bool = False,
+        compiled: bool = False, padded: bool | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         if not packs(model):
             config = _transformer(model).config
             raise TeacherError(
-                f"a {config.model_type} with {config.hidden_act} cannot be run on packed text; "
-                f"known are {', '.join(MODEL_TYPES)} with gelu"
+                f"a {config.model_type} with {config.hidden_act} cannot be run on packed text; known are "
+                f"{', '.join(MODEL_TYPES)} encoders with gelu and absolute positions"
             )
         encoder = _transformer(model)
         self.model = model
         self.dtype = dtype
+        self._padded = padded
         self._checkpointing = checkpointing
         self._embeddings, self._layers = encoder.embeddings, encoder.encoder.layer
         self._layer = torch.compile(self._plain_layer, dynamic=True) if compiled else self._plain_layer
@@ -125,7 +157,7 @@ class PackedEncoder(nn.Module):
     @property
     def width(self) -> int:
         """Return the width of the hidden states."""
-        return int(_transformer(self.model).config.hidden_size)
+        return width_of(self.model)
 
     @property
     def inner_width(self) -> int:
@@ -150,31 +182,35 @@ class PackedEncoder(nn.Module):
         states = self._embed(packed)
         for number, layer in enumerate(self._layers):
             if self._checkpointing and torch.is_grad_enabled():
-                states = checkpoint(self._layer, layer, states, packed.groups, use_reentrant=False)
+                states = checkpoint(self._layer, layer, states, packed, use_reentrant=False)
             else:
-                states = self._layer(layer, states, packed.groups)
+                states = self._layer(layer, states, packed)
             if keep is not None and number in wanted:
                 keep[number] = states
         return states
 
     def _embed(self, packed: Packed) -> torch.Tensor:
         parts = self._embeddings
-        places = torch.cat([self._positions(ids) for ids in _split(packed.ids, packed)])
         states = (
             functional.embedding(packed.ids, parts.word_embeddings.weight)
-            + functional.embedding(places, parts.position_embeddings.weight)
+            + functional.embedding(self._positions(packed), parts.position_embeddings.weight)
             + parts.token_type_embeddings.weight[0]
         )
         return _norm(states, parts.LayerNorm)
 
-    def _positions(self, ids: torch.Tensor) -> torch.Tensor:
-        """Return the positions of sentences of one length, flat."""
+    def _positions(self, packed: Packed) -> torch.Tensor:
+        """Return the rows of the position table."""
         if self._pad is None:
-            return torch.arange(ids.shape[1], device=ids.device).expand(ids.shape).reshape(-1)
-        real = ids.ne(self._pad)
-        return (real.cumsum(1) * real + self._pad).reshape(-1)
+            return packed.positions
+        real = packed.ids.ne(self._pad).long()
+        upto = real.cumsum(0)
+        first = torch.arange(len(upto), device=upto.device) - packed.positions  # where each token's sentence begins
+        return (upto - upto[first] + real[first]) * real + self._pad
 
-    def _plain_layer(self, layer: Any, states: torch.Tensor, groups: tuple[Group, ...]) -> torch.Tensor:
+    def _pads(self, packed: Packed) -> bool:
+        return packed.ids.is_cuda if self._padded is None else self._padded
+
+    def _plain_layer(self, layer: Any, states: torch.Tensor, packed: Packed) -> torch.Tensor:
         attention, output = layer.attention.self, layer.attention.output
         three = (attention.query, attention.key, attention.value)
         mixed = functional.linear(
@@ -182,7 +218,8 @@ class PackedEncoder(nn.Module):
             torch.cat([part.weight for part in three]).to(self.dtype),
             torch.cat([part.bias for part in three]).to(self.dtype),
         )
-        seen = self._linear(_attend(mixed, groups, self._heads), output.dense)
+        attend = _attend_padded if self._pads(packed) else _attend
+        seen = self._linear(attend(mixed, packed, self._heads), output.dense)
         states = _norm(seen + states, output.LayerNorm)
         inner = functional.gelu(self._linear(states, layer.intermediate.dense))
         return _norm(self._linear(inner, layer.output.dense) + states, layer.output.LayerNorm)
@@ -191,28 +228,63 @@ class PackedEncoder(nn.Module):
         return functional.linear(states.to(self.dtype), part.weight.to(self.dtype), part.bias.to(self.dtype))
 
     def _sentence_embeddings(self, states: torch.Tensor, packed: Packed) -> torch.Tensor:
-        """Apply the model's own further modules (pooling, normalisation, ...) to each group."""
-        found = []
-        for part in _split(states.float(), packed):
-            features: dict[str, Any] = {
-                "token_embeddings": part,
-                "attention_mask": torch.ones(part.shape[:2], dtype=torch.int64, device=part.device),
-            }
-            for module in list(self.model)[1:]:
-                features = module(features)
-            found.append(features["sentence_embedding"])
-        return torch.cat(found)
+        """Apply the model's own further modules (pooling, normalisation, ...)."""
+        if self._pads(packed):
+            return self._finish(_pad(states.float(), packed), _mask(packed).long())
+        ones = [torch.ones(group.sentences, group.length, dtype=torch.int64) for group in packed.groups]
+        parts = zip(_split(states.float(), packed), ones, strict=True)
+        return torch.cat([self._finish(part, mask.to(part.device)) for part, mask in parts])
+
+    def _finish(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        features: dict[str, Any] = {"token_embeddings": states, "attention_mask": mask}
+        for module in list(self.model)[1:]:
+            features = module(features)
+        return features["sentence_embedding"]
 
 
-def _attend(mixed: torch.Tensor, groups: tuple[Group, ...], heads: int) -> torch.Tensor:
+def _attend(mixed: torch.Tensor, packed: Packed, heads: int) -> torch.Tensor:
     """Attend within each sentence; `mixed` holds queries, keys and values, shape (tokens, 3 * width)."""
     width = mixed.shape[1] // 3
     found = []
-    for part, group in zip(mixed.split([group.tokens for group in groups]), groups, strict=True):
-        shaped = part.view(group.sentences, group.length, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
-        seen = functional.scaled_dot_product_attention(shaped[0], shaped[1], shaped[2])
-        found.append(seen.transpose(1, 2).reshape(group.tokens, width))
+    for part in _split(mixed, packed):
+        shaped = part.view(*part.shape[:2], 3, heads, width // heads).permute(2, 0, 3, 1, 4)
+        seen = _attention(shaped[0], shaped[1], shaped[2])
+        found.append(seen.transpose(1, 2).reshape(-1, width))
     return torch.cat(found) if len(found) > 1 else found[0]
+
+
+def _attend_padded(mixed: torch.Tensor, packed: Packed, heads: int) -> torch.Tensor:
+    """Do what `_attend` does, for all sentences at once."""
+    width = mixed.shape[1] // 3
+    padded = _pad(mixed, packed)
+    shaped = padded.view(*padded.shape[:2], 3, heads, width // heads).permute(2, 0, 3, 1, 4)
+    mask = _mask(packed)[:, None, None, :]
+    seen = functional.scaled_dot_product_attention(shaped[0], shaped[1], shaped[2], attn_mask=mask)
+    return seen.transpose(1, 2).reshape(-1, width)[packed.places]
+
+
+def _pad(flat: torch.Tensor, packed: Packed) -> torch.Tensor:
+    """Pad sentences with zeros, shape (sentences, longest, ...)."""
+    room = flat.new_zeros(packed.sentences * packed.longest, *flat.shape[1:])
+    return room.index_copy(0, packed.places, flat).view(packed.sentences, packed.longest, *flat.shape[1:])
+
+
+def _mask(packed: Packed) -> torch.Tensor:
+    """Return which tokens of padded sentences are real, shape (sentences, longest)."""
+    real = torch.zeros(packed.sentences * packed.longest, dtype=torch.bool, device=packed.ids.device)
+    return real.index_fill(0, packed.places, True).view(packed.sentences, packed.longest)
+
+
+def _attention(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Attend; shapes (sentences, heads, length, width of a head).
+
+    torch's fused attention is best but for its backward pass on the CPU, which takes several times as long in bf16
+    as plain products do (benchmarks/distillation.py).
+    """
+    if queries.device.type == "cpu" and queries.dtype is torch.bfloat16 and queries.requires_grad:
+        scores = torch.matmul(queries * queries.shape[-1] ** -0.5, keys.transpose(-1, -2))
+        return torch.matmul(scores.softmax(dim=-1), values)
+    return functional.scaled_dot_product_attention(queries, keys, values)
 
 
 def _norm(states: torch.Tensor, part: nn.LayerNorm) -> torch.Tensor:

@@ -14,7 +14,7 @@ import yaml
 
 from babelpress import distill_steps, processes, steps
 from babelpress.errors import BabelpressError
-from babelpress.files import write_text
+from babelpress.files import hold, write_text
 from babelpress.recipe import LayerMethod, Recipe
 from babelpress.stages import Stage, run_stage
 from babelpress.steps import Run
@@ -112,20 +112,11 @@ def bring_up(run: Run, until: Iterable[str]) -> list[str]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold the run's folder; the lock goes with the process, also when it is killed."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BabelpressError(
-            f"another babelpress is at work in {folder}; wait for it or give another --output"
-        ) from None
-    try:
+    """Hold the run's folder."""
+    with hold(folder / ".lock") as held:
+        if not held:
+            raise BabelpressError(f"another babelpress is at work in {folder}; wait for it or give another --output")
         yield
-    finally:
-        lock.release()
 
 
 def _keep_recipe(run: Run) -> None:

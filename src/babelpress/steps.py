@@ -278,7 +278,7 @@ def student_settings(run: Run) -> Any:
             "revision": run.teacher.revision,
             "fingerprint": run.teacher.fingerprint,
         },
-        "distillation": dump(recipe.distillation),
+        "distillation": dump_training(run),
         "seed": recipe.seed,
     }
 
@@ -384,6 +384,13 @@ def make_report(run: Run, folder: Path) -> dict[str, Any]:
 def teacher_key(run: Run) -> Any:
     """Return what identifies the teacher in a stage's key."""
     return {"name": run.teacher.name, "fingerprint": run.teacher.fingerprint, "prompts": run.teacher.prompts}
+
+
+def dump_training(run: Run) -> Any:
+    """Return how a student is trained; who watches changes nothing."""
+    settings = dump(run.recipe.distillation)
+    del settings["trackers"]
+    return settings
 
 
 def dump(section: Any) -> Any:

@@ -61,7 +61,7 @@ def results_view(results: Results, folder: Path) -> RenderableType:
     return Group(results_table(results), note, Text(), places)
 
 
-def plan_view(plan: Plan, *, gflops: float) -> RenderableType:
+def plan_view(plan: Plan, *, gflops: float, precision: str = "fp32") -> RenderableType:
     """Return a plan: sizes, what each language keeps, the cost at a measured speed of this machine."""
     teacher = plan.teacher
     sizes = Table(title=f"{escape(teacher.name)}: the plan", title_justify="left", title_style="bold", pad_edge=False)
@@ -93,7 +93,7 @@ def plan_view(plan: Plan, *, gflops: float) -> RenderableType:
         "kept: the share of the training text's tokens whose piece stays; teacher and student: tokens a sentence; "
         f"{_characters_short(plan)}layers: {plan.layers_reason}; {plan.corpus['splits']['train']:,} training "
         f"sentences; {len(plan.alphabet_missing)} characters of the alphabet are not in the teacher's vocabulary; "
-        f"times at the {gflops:,.0f} GFLOP/s that fp32 matrix products reach on this machine right now",
+        f"times at the {gflops:,.0f} GFLOP/s that {precision} matrix products reach on this machine right now",
         style="dim",
     )
     return Group(sizes, languages, cost, notes)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from babelpress.distillation.batches import POOL_BATCHES, BatchPlan, permute
+from babelpress.distillation.batches import POOL_BATCHES, BatchPlan, chunks, mix, permute, share_of
 
 
 class Text:
@@ -65,6 +65,16 @@ def feistel_by_hand(position: int, *, count: int, keys: list[int], half: int) ->
         position = left << half | right
         if position < count:
             return position
+
+
+@pytest.mark.parametrize(("seed", "digest"), [(0, 0), (1, 0x514E28B7), (0xFFFFFFFF, 0x81F16F39)])
+def test_values_are_scrambled_as_murmurhash_does(seed, digest):
+    """Digests of nothing at these seeds, as its authors' implementation has them: the finalizer of the seed alone."""
+    assert mix(np.array([seed], dtype=np.uint64)).tolist() == [digest]
+
+
+def test_what_lies_above_32_bits_is_not_scrambled():
+    assert mix(np.array([1, 2**32 + 1, 2**63 + 1], dtype=np.uint64)).tolist() == [0x514E28B7] * 3
 
 
 @pytest.mark.parametrize(("count", "half"), [(2, 1), (4, 1), (5, 2), (1000, 5), (5000, 7)])
@@ -150,3 +160,65 @@ def test_batches_do_not_come_from_short_to_long():
     plan = BatchPlan(Text(lengths), batch_size=32, seed=1)
     means = [lengths[plan.batch(0, step)].mean() for step in range(plan.steps)]
     assert abs(np.corrcoef(np.arange(len(means)), means)[0, 1]) < 0.4
+
+
+# --- parts of a batch ---------------------------------------------------------------------------
+
+
+def cut(lengths, *, tokens: int) -> list[list[int]]:
+    """Cut a batch of rows 100, 101, ... of these lengths."""
+    rows = 100 + np.arange(len(lengths))
+    return [part.tolist() for part in chunks(rows, np.array(lengths), tokens=tokens)]
+
+
+def test_a_batch_is_cut_where_the_next_sentence_would_be_too_much():
+    assert cut([3, 3, 4, 5, 5], tokens=10) == [[100, 101, 102], [103, 104]]
+    assert cut([3, 3, 5, 5, 5], tokens=10) == [[100, 101], [102, 103], [104]]
+
+
+def test_a_batch_that_fits_stays_in_one_part():
+    assert cut([4, 6], tokens=10) == [[100, 101]]
+
+
+def test_a_sentence_above_the_limit_is_a_part_of_its_own_not_lost():
+    assert cut([11], tokens=10) == [[100]]
+    assert cut([2, 11, 2], tokens=10) == [[100], [101], [102]]
+    assert cut([2, 2, 2], tokens=1) == [[100], [101], [102]]
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=80), st.integers(1, 100))
+@settings(max_examples=150, deadline=None)
+def test_parts_lose_nothing_and_hold_no_more_than_they_may(lengths, tokens):
+    parts = cut(lengths, tokens=tokens)
+    assert [row for part in parts for row in part] == [100 + row for row in range(len(lengths))]
+    sums = [sum(lengths[row - 100] for row in part) for part in parts]
+    assert all(part and (held <= tokens or len(part) == 1) for part, held in zip(parts, sums, strict=True))
+    # and no part ends before it must
+    assert all(held + lengths[after[0] - 100] > tokens for held, after in zip(sums, parts[1:], strict=False))
+
+
+# --- parts of several processes -----------------------------------------------------------------
+
+
+@given(st.integers(1, 200), st.integers(1, 16))
+@settings(max_examples=100, deadline=None)
+def test_all_processes_together_have_every_row_once(rows, count):
+    every = 100 + np.arange(rows)
+    shares = [share_of(every, rank=rank, count=count).tolist() for rank in range(count)]
+    real = shares[:rows]  # where there are fewer rows than processes, the last ones have none of their own
+    assert sorted(row for share in real for row in share) == every.tolist()
+    assert max(map(len, real)) - min(map(len, real)) <= 1
+    assert shares[rows:] == [[100]] * (count - len(real))
+
+
+def test_the_rows_of_a_process_are_as_long_as_those_of_the_others():
+    """Rows come sorted by length: blocks of them would let all wait for the one with the longest."""
+    assert [share_of(np.arange(7), rank=rank, count=3).tolist() for rank in range(3)] == [[0, 3, 6], [1, 4], [2, 5]]
+
+
+def test_one_process_has_everything_in_its_order():
+    assert share_of(np.array([5, 3, 9]), rank=0, count=1).tolist() == [5, 3, 9]
+
+
+def test_a_process_without_a_row_gets_the_first_one_to_keep_step():
+    assert [share_of(np.array([8, 6]), rank=rank, count=4).tolist() for rank in range(4)] == [[8], [6], [8], [8]]

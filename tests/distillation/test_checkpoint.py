@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 
 import pytest
@@ -59,16 +60,65 @@ def test_a_resumed_training_is_the_undisturbed_one_to_the_bit(tmp_path):
     assert resumed.progress == whole.progress
 
 
+def test_a_step_that_was_left_out_is_not_counted_by_the_optimizer_after_a_resume(tmp_path):
+    """fp16 leaves out steps whose gradients overflow, several at the start of every training."""
+    whole, killed, resumed = Training(), Training(), Training(seed=5)
+    for training in (whole, killed):
+        training.step(2)
+        training.progress.step += 1
+        training.progress.position += 1
+    killed.save(tmp_path)
+    resumed.load(tmp_path)
+    for training in (whole, resumed):
+        training.step(2)
+    assert resumed.progress == whole.progress
+    assert resumed.values() == whole.values()
+
+
 def test_progress_comes_back_whole(tmp_path):
     training = Training()
     training.step()
     training.progress = Progress(
-        epoch=1, position=4, step=53, best_loss=0.1 + 0.2, best_epoch=0, history=[{"loss": 1 / 3, "cosine": 0.5}]
+        epoch=1,
+        position=4,
+        step=53,
+        best_loss=0.1 + 0.2,
+        best_epoch=0,
+        history=[{"loss": 1 / 3, "cosine": 0.5}],
+        scaler={"scale": 65536.0, "_growth_tracker": 7},
     )
     training.save(tmp_path)
     loaded = Training()
     loaded.load(tmp_path)
     assert loaded.progress == training.progress
+
+
+def test_the_state_of_scaled_gradients_comes_back_to_the_bit(tmp_path):
+    training, scaler = Training(), torch.amp.GradScaler("cpu", init_scale=3.0 * 2.0**11)
+    training.step()
+    scaler.scale(torch.ones(1))
+    scaler.update(new_scale=scaler.get_scale() * 0.1)
+    training.progress.scaler = dict(scaler.state_dict())
+    training.save(tmp_path)
+    loaded, fresh = Training(), torch.amp.GradScaler("cpu")
+    loaded.load(tmp_path)
+    assert loaded.progress.scaler["scale"] not in {fresh.get_scale(), 3.0 * 2.0**11}
+    fresh.load_state_dict(loaded.progress.scaler)
+    assert fresh.state_dict() == scaler.state_dict()
+
+
+def test_a_checkpoint_without_the_state_of_a_scaler_is_read(tmp_path):
+    """Trainings in fp32 and bf16 have none."""
+    training = Training()
+    training.step()
+    training.save(tmp_path)
+    path = tmp_path / "checkpoint-000000001" / "progress.json"
+    facts = json.loads(path.read_text())
+    assert facts.pop("scaler") == {}
+    path.write_text(json.dumps(facts))
+    loaded = Training()
+    loaded.load(tmp_path)
+    assert (loaded.progress.step, loaded.progress.scaler) == (1, {})
 
 
 def test_without_a_checkpoint_training_starts_at_the_beginning(tmp_path):

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from babelpress.errors import TrainingError
 from babelpress.files import read_json, remove_tree, replace_file, write_json
 
-_MOMENTS = ("exp_avg", "exp_avg_sq")
+_STATE = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass
@@ -56,7 +56,7 @@ def _fill(
     tensors = {f"model/{name}": parameter.detach() for name, parameter in parameters.items()}
     for name, parameter in parameters.items():
         state = optimizer.state.get(parameter, {})
-        tensors |= {f"{moment}/{name}": state[moment] for moment in _MOMENTS if moment in state}
+        tensors |= {f"{moment}/{name}": state[moment] for moment in _STATE if moment in state}
     whole = {name: tensor.to("cpu").contiguous() for name, tensor in tensors.items()}
     replace_file(folder / "state.safetensors", lambda temporary: save_file(whole, str(temporary)))
     write_json(folder / "progress.json", asdict(progress))
@@ -82,11 +82,8 @@ def load_checkpoint(
         with torch.no_grad():
             parameter.copy_(tensors[f"model/{name}"])
         if f"exp_avg/{name}" in tensors:
-            moments = {moment: tensors[f"{moment}/{name}"].to(parameter.device) for moment in _MOMENTS}
-            optimizer.state[parameter] = {
-                "step": torch.tensor(float(progress.step), device=parameter.device),
-                **moments,
-            }
+            state = {each: tensors[f"{each}/{name}"].to(parameter.device) for each in _STATE}
+            optimizer.state[parameter] = state
     return progress
 
 

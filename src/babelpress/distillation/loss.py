@@ -120,13 +120,14 @@ def terms_of(weights: LossSection) -> dict[str, tuple[float, Term]]:
 class DistillationLoss:
     """The recipe's terms.
 
-    `mean` is the teacher's mean embedding, subtracted from both sides where the recipe centres: E5-type
-    embeddings sit in a narrow cone, and what tells sentences apart is what is left (Mu and Viswanath 2018,
-    arXiv 1702.01417). With `matryoshka`, every term is also taken of the first so many dimensions, and the mean
-    is minimised (Kusupati et al. 2022, arXiv 2205.13147). Raises TrainingError for more of them than there are.
+    Where the recipe centres, the mean of a `sample` of the teacher's embeddings, shape (sentences, dimensions), is
+    subtracted from both sides: E5-type embeddings sit in a narrow cone, and what tells sentences apart is what is
+    left (Mu and Viswanath 2018, arXiv 1702.01417). With `matryoshka`, every term is also taken of the first so many
+    dimensions, and the mean is minimised (Kusupati et al. 2022, arXiv 2205.13147). Raises TrainingError for more of
+    them than there are.
     """
 
-    def __init__(self, weights: LossSection, *, dimensions: int, mean: torch.Tensor | None = None) -> None:
+    def __init__(self, weights: LossSection, *, dimensions: int, sample: torch.Tensor | None = None) -> None:
         too_long = [short for short in weights.matryoshka if short > dimensions]
         if too_long:
             raise TrainingError(
@@ -135,7 +136,11 @@ class DistillationLoss:
         self._weights = weights
         self._terms = terms_of(weights)
         self._dimensions = (dimensions, *(short for short in weights.matryoshka if short < dimensions))
-        self._mean = mean if weights.centre else None
+        centred = sample if weights.centre else None
+        self._means = {
+            each: functional.normalize(centred[:, :each].float(), dim=1).mean(0) if centred is not None else None
+            for each in self._dimensions
+        }
 
     def __call__(
         self, student: torch.Tensor, teacher: torch.Tensor,
@@ -159,7 +164,5 @@ class DistillationLoss:
 
     def _unit(self, embeddings: torch.Tensor) -> torch.Tensor:
         unit = functional.normalize(embeddings, dim=1)
-        if self._mean is None:
-            return unit
-        mean = self._mean.to(unit.device)[: unit.shape[1]]
-        return functional.normalize(unit - mean, dim=1)
+        mean = self._means[unit.shape[1]]
+        return unit if mean is None else functional.normalize(unit - mean.to(unit.device), dim=1)

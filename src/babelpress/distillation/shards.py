@@ -6,6 +6,7 @@ and more than fits into memory are nothing special.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from babelpress.files import canonical_json, replace_file
 Tensors = dict[str, torch.Tensor]
 
 
-def write_shard(path: Path, tensors: Tensors, *, key: str, rows: int) -> None:
-    """Write a shard, whole or not at all. `key` is what it belongs to."""
-    facts = {"key": key, "rows": str(rows), "xxh3": checksum(tensors)}
+def write_shard(path: Path, tensors: Tensors, *, key: str, rows: int, more: Mapping[str, str] | None = None) -> None:
+    """Write a shard, whole or not at all. `key` is what it belongs to, `more` what else it is to say of itself."""
+    facts = {"key": key, "rows": str(rows), "xxh3": checksum(tensors), **(more or {})}
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     replace_file(path, lambda temporary: save_file(whole, str(temporary), metadata=facts))
 
@@ -33,9 +34,9 @@ def open_shard(path: Path) -> Tensors:
 
 
 def facts_of(path: Path) -> dict[str, str]:
-    """Return what a shard says of itself: `key`, `rows` and `xxh3`."""
+    """Return what a shard says of itself: `key`, `rows`, `xxh3`, and what else it was given."""
     with safe_open(str(path), framework="pt") as file:
-        return dict(file.metadata() or {})
+        return dict(sorted((file.metadata() or {}).items()))
 
 
 def fault_of(path: Path, *, key: str, rows: int, whole: bool = True) -> str | None:

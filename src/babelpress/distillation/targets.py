@@ -9,8 +9,9 @@ length, so that nothing is spent on padding.
 from __future__ import annotations
 
 import logging
-import time
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,12 @@ from numpy.typing import NDArray
 from babelpress import processes
 from babelpress.corpus.build import count_rows
 from babelpress.corpus.sentence import Split
+from babelpress.distillation.precision import bf16_is_fast
 from babelpress.distillation.shards import Tensors, facts_of, fault_of, open_shard, write_shard
 from babelpress.distillation.texts import SHARD_ROWS, Cut, TextRules, TextShard, cut_shard, read_shards
 from babelpress.encoders import load_encoder
 from babelpress.errors import TrainingError
-from babelpress.files import hash_json
+from babelpress.files import hash_json, hold, remove_leftovers
 from babelpress.packed import PackedEncoder, pack
 from babelpress.progress import bar
 from babelpress.recipe import TargetPrecision
@@ -56,6 +58,7 @@ class TargetsSpec:
     corpus_hash: str
     rules: TextRules
     layers: tuple[int, ...] = ()  # whose mean hidden states are kept as well
+    precision: TargetPrecision = TargetPrecision.AUTO
 
     @property
     def key(self) -> str:
@@ -65,8 +68,13 @@ class TargetsSpec:
             "corpus": self.corpus_hash,
             "texts": self.rules.key(),
             "layers": list(self.layers),
+            "precision": str(self.precision),
             "format": 1,
         })  # fmt: skip
+
+    def shard_key(self, split: Split, number: int) -> str:
+        """Return what a shard carries, so that it is known where it belongs."""
+        return f"{self.key}/{split.value}/{number}"
 
     def rows(self, split: Split) -> int:
         """Return the sentences of a split."""
@@ -117,24 +125,36 @@ class Targets:
             result[chosen] = self.shards[number][name].numpy()[place[chosen]]
         return torch.from_numpy(result)
 
-    def mean(self) -> torch.Tensor:
-        """Return the mean embedding of the first shard's sentences, fp32, shape (dimensions,)."""
-        return self.shards[0]["embeddings"].float().mean(0)
+    def sample(self) -> torch.Tensor:
+        """Return the embeddings of the first shard's sentences, fp16, shape (sentences, dimensions)."""
+        return self.shards[0]["embeddings"]
 
 
-def compute_targets(spec: TargetsSpec, folder: Path, *, precision: TargetPrecision) -> dict[str, Any]:
+def compute_targets(spec: TargetsSpec, folder: Path) -> dict[str, str]:
     """Write the targets of the train and validation splits; whole shards that are there are kept.
 
-    Each process does its share. Returns what the run's manifest says of them, the same in every
-    process. Raises TrainingError when the teacher gives something that is not a finite number.
+    Each process does its share. Returns the number format of the first shard and, for bf16, its mean cosine to
+    fp32 on a sample; the same in every process. Raises TrainingError when the teacher gives something that is not a
+    finite number.
     """
     check_length(spec.teacher, spec.rules)
     folder.mkdir(parents=True, exist_ok=True)
-    missing = processes.from_main(_missing(spec, folder) if processes.is_main() else {})
-    told: dict[str, Any] = {"precision": None, "fidelity": None}
+    with hold(folder.with_name(f"{folder.name}.lock"), wait=True) if processes.is_main() else nullcontext():
+        if processes.is_main():
+            remove_leftovers(folder)
+        missing = processes.from_main(_missing(spec, folder) if processes.is_main() else {})
+        _make(spec, folder, missing)
+        processes.wait()
+    first = next(iter(sorted(folder.glob("*.safetensors"))), None)
+    facts = facts_of(first) if first else {}
+    return {name: facts[name] for name in ("precision", "fidelity") if name in facts}
+
+
+def _make(spec: TargetsSpec, folder: Path, missing: dict[Split, list[int]]) -> None:
+    """Do this process's share of the missing shards."""
     if any(missing.values()):
         encoder = _Encoder(spec)
-        told = processes.from_main(encoder.choose(precision) if processes.is_main() else {})
+        told = processes.from_main(encoder.choose(spec.precision) if processes.is_main() else {})
         encoder.use(told["precision"])
         own = [pair for pair in _numbered(missing) if pair[0] % processes.count() == processes.rank()]
         total = sum(spec.shards(split)[shard] for _, split, shard in own)
@@ -145,9 +165,8 @@ def compute_targets(spec: TargetsSpec, folder: Path, *, precision: TargetPrecisi
                     if (split, shard.number) in wanted:
                         tensors = encoder.encode(shard, advance)
                         path = shard_path(folder, split, shard.number)
-                        write_shard(path, tensors, key=spec.key, rows=len(shard.texts))
-    processes.wait()
-    return told
+                        key = spec.shard_key(split, shard.number)
+                        write_shard(path, tensors, key=key, rows=len(shard.texts), more=told)
 
 
 def check_length(teacher: Teacher, rules: TextRules) -> None:
@@ -163,13 +182,20 @@ def open_targets(spec: TargetsSpec, folder: Path, split: Split) -> Targets:
     """Open the targets of a split. Raises TrainingError when a shard is missing or of other data."""
     sizes = spec.shards(split)
     paths = [shard_path(folder, split, number) for number in range(len(sizes))]
-    for path, rows in zip(paths, sizes, strict=True):
-        fault = fault_of(path, key=spec.key, rows=rows, whole=False)
+    for number, (path, rows) in enumerate(zip(paths, sizes, strict=True)):
+        fault = fault_of(path, key=spec.shard_key(split, number), rows=rows, whole=False)
         if fault:
             raise TrainingError(f"{path} is {fault}; remove it and run the same command again")
     if not paths:
         raise TrainingError(f"the corpus has no {split.value} sentences to learn from")
-    return Targets(tuple(open_shard(path) for path in paths))
+    targets = Targets(tuple(open_shard(path) for path in paths))
+    for path, shard in zip(paths, targets.shards, strict=True):
+        if shard["embeddings"].dtype is not torch.float16 or shard["embeddings"].shape[1] != targets.dimensions:
+            raise TrainingError(
+                f"{path} holds {shard['embeddings'].dtype} of {shard['embeddings'].shape[1]} dimensions, wanted is "
+                f"float16 of {targets.dimensions}; remove it and run the same command again"
+            )
+    return targets
 
 
 def shard_path(folder: Path, split: Split, number: int) -> Path:
@@ -180,7 +206,7 @@ def shard_path(folder: Path, split: Split, number: int) -> Path:
 def all_there(spec: TargetsSpec, folder: Path) -> bool:
     """Tell whether every shard is there; damage inside one is not looked for."""
     return all(
-        fault_of(shard_path(folder, split, number), key=spec.key, rows=rows, whole=False) is None
+        fault_of(shard_path(folder, split, number), key=spec.shard_key(split, number), rows=rows, whole=False) is None
         for split in SPLITS
         for number, rows in enumerate(spec.shards(split))
     )
@@ -199,7 +225,7 @@ def _missing(spec: TargetsSpec, folder: Path) -> dict[Split, list[int]]:
     with bar("targets: checking", total=len(every), unit="shards") as advance:
         for split, number, rows in every:
             path = shard_path(folder, split, number)
-            fault = fault_of(path, key=spec.key, rows=rows)
+            fault = fault_of(path, key=spec.shard_key(split, number), rows=rows)
             if fault:
                 missing[split].append(number)
             if fault and fault != "missing":
@@ -229,11 +255,11 @@ class _Encoder:
         """Set the number format of the matrix products."""
         self._encoder = PackedEncoder(self._model, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
 
-    def choose(self, wanted: TargetPrecision) -> dict[str, Any]:
-        """Return the number format, and how faithful bf16 is to fp32 on a sample (None where it was not asked)."""
+    def choose(self, wanted: TargetPrecision) -> dict[str, str]:
+        """Return the number format, and how faithful bf16 is to fp32 on a sample, where that was measured."""
         if wanted is TargetPrecision.FP32 or (wanted is TargetPrecision.AUTO and not bf16_is_fast(self._device)):
-            return {"precision": "fp32", "fidelity": None}
-        shard = next(read_shards(self._spec.corpus, Split.TRAIN, self._spec.rules))
+            return {"precision": "fp32"}
+        shard = next(chain(*(read_shards(self._spec.corpus, split, self._spec.rules) for split in SPLITS)))
         sample = TextShard(0, shard.texts[:_SAMPLE], shard.limits[:_SAMPLE])
         exact = self.encode(sample, lambda count: None)["embeddings"].float()
         self.use("bf16")
@@ -242,7 +268,7 @@ class _Encoder:
         if fidelity < FAITHFUL and wanted is TargetPrecision.BF16:
             logger.warning("bf16 targets have a cosine of %.5f to fp32 ones; the recipe asks for them", fidelity)
         faithful = fidelity >= FAITHFUL or wanted is TargetPrecision.BF16
-        return {"precision": "bf16" if faithful else "fp32", "fidelity": round(fidelity, 7)}
+        return {"precision": "bf16" if faithful else "fp32", "fidelity": f"{fidelity:.7f}"}
 
     def encode(self, shard: TextShard, advance: Callable[[int], None]) -> Tensors:
         """Return the tensors of a shard."""
@@ -278,20 +304,3 @@ def token_batches(order: NDArray[np.int64], cuts: list[Cut], *, tokens: int) -> 
     lengths = np.cumsum([len(cuts[row].ids) for row in order])
     bins = (lengths - 1) // tokens
     return np.split(order, np.flatnonzero(np.diff(bins)) + 1)
-
-
-def bf16_is_fast(device: torch.device) -> bool:
-    """Tell whether this device multiplies bf16 matrices well faster than fp32 ones (a few milliseconds)."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-
-    def seconds(dtype: torch.dtype) -> float:
-        left = torch.ones(512, 384, dtype=dtype)
-        times = []
-        for _ in range(5):
-            started = time.perf_counter()
-            left @ left.T
-            times.append(time.perf_counter() - started)
-        return min(times)
-
-    return seconds(torch.float32) > 1.5 * seconds(torch.bfloat16)

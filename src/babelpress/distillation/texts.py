@@ -55,7 +55,7 @@ class TextRules:
         if self.long_length is not None:
             drawn = mix(rows.astype(np.uint64) ^ np.uint64(0x5BD1E995)).astype(np.float64) / 2.0**32
             level = mix(rows.astype(np.uint64) + np.uint64(0x27D4EB2F)).astype(np.int64) % _LEVELS + 1
-            longer = self.max_length + (self.long_length - self.max_length) * level // _LEVELS
+            longer = self.max_length - -(self.long_length - self.max_length) * level // _LEVELS
             limits = np.where(drawn < self.long_share, longer, limits)
         return limits
 

@@ -85,13 +85,14 @@ def build_token_store(
             if shard.number >= shards or len(shard.texts) != len(targets.ends(shard.number)):
                 break
             path = shard_path(folder, split, shard.number)
-            if shard.number in wanted and fault_of(path, key=key, rows=len(shard.texts)):
+            own_key = f"{key}/{split.value}/{shard.number}"
+            if shard.number in wanted and fault_of(path, key=own_key, rows=len(shard.texts)):
                 ends = targets.ends(shard.number)
                 cut = [text[:end] for text, end in zip(shard.texts, ends.tolist(), strict=True)]
                 ids = [np.array(found.ids, dtype=dtype) for found in tokenizer.encode_batch_fast(cut)]
                 offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
                 tensors = {"ids": torch.from_numpy(np.concatenate(ids)), "offsets": torch.from_numpy(offsets)}
-                write_shard(path, tensors, key=key, rows=len(shard.texts))
+                write_shard(path, tensors, key=own_key, rows=len(shard.texts))
                 advance(len(shard.texts))
     if seen != targets.rows:
         raise TrainingError(

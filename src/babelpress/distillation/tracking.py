@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from babelpress import processes
 from babelpress.errors import TrainingError
 from babelpress.files import write_text
@@ -31,20 +29,6 @@ def multiplications(*, tokens: int, layers: int, width: int, inner: int) -> floa
     operations; attention itself, a few percent for texts of some dozen tokens, is left out.
     """
     return 3.0 * 2.0 * tokens * layers * (4 * width * width + 2 * width * inner)
-
-
-def matrix_peak(
-    device: torch.device, dtype: torch.dtype, *, rows: int = 4096, width: int = 384, inner: int = 1536
-) -> float:
-    """Measure the operations per second that this device multiplies such matrices with, now."""
-    left = torch.ones(rows, width, dtype=dtype, device=device)
-    right = torch.ones(width, inner, dtype=dtype, device=device)
-    best = math.inf
-    for _ in range(7):
-        started = time.perf_counter()
-        float((left @ right)[0, 0])
-        best = min(best, time.perf_counter() - started)
-    return 2.0 * rows * width * inner / best
 
 
 @dataclass

@@ -26,13 +26,16 @@ from babelpress import processes
 from babelpress.distillation.batches import BatchPlan
 from babelpress.distillation.checkpoint import Progress, load_checkpoint, save_checkpoint
 from babelpress.distillation.feed import Batch, Part, TrainingText, batches_from, read_batch
-from babelpress.distillation.loss import DistillationLoss
+from babelpress.distillation.loss import DistillationLoss, LossParts
+from babelpress.distillation.precision import DTYPES, training_precision
 from babelpress.distillation.schedule import learning_rate, make_optimizer
-from babelpress.distillation.tracking import Log, matrix_peak, multiplications
-from babelpress.distillation.trainee import DTYPES, PROJECTION, Trainee, is_projection
+from babelpress.distillation.tracking import Log, multiplications
+from babelpress.distillation.trainee import PROJECTION, Trainee, is_projection
 from babelpress.encoders import load_encoder
 from babelpress.errors import Stopped, TrainingError
 from babelpress.files import replace_file
+from babelpress.machine import matrix_peak
+from babelpress.packed import width_of
 from babelpress.progress import bar
 from babelpress.recipe import DistillationSection, Precision
 
@@ -67,6 +70,12 @@ class Engine:
     prepared: Any
     loss: DistillationLoss
     settings: DistillationSection
+
+    @property
+    def part_tokens(self) -> int:
+        """Return how many tokens are taken at a time: enough to fill the hardware, few enough for its caches."""
+        usual = 131_072 if self.accelerator.device.type == "cuda" else 8192
+        return self.settings.micro_batch_tokens or usual
 
 
 def train_student(
@@ -105,7 +114,7 @@ def train_student(
     ):
         while progress.epoch < settings.epochs and not _stalled(progress, settings.patience):
             for batch in batches_from(
-                train, plan, epoch=progress.epoch, position=progress.position, tokens=settings.micro_batch_tokens,
+                train, plan, epoch=progress.epoch, position=progress.position, tokens=engine.part_tokens,
                 hidden=settings.loss.hidden > 0,
             ):  # fmt: skip
                 rate = learning_rate(progress.step, total=total, peak=settings.learning_rate, warmup=settings.warmup)
@@ -125,9 +134,10 @@ def train_student(
             log.held_out(progress.epoch, _end_epoch(engine, folder, progress, validation))
             _save(engine, folder, progress)
             advance(0, note=f"held-out {progress.history[-1]['loss']:.4f}")
-            if stop.is_set() and progress.epoch < settings.epochs:
+            if any(processes.from_all(stop.is_set())) and progress.epoch < settings.epochs:
                 raise Stopped(f"stopped after epoch {progress.epoch}; run the same command again to go on")
-    engine.accelerator.end_training()
+    for tracker in engine.accelerator.trackers:
+        tracker.finish()
     if progress.best_loss is None:
         raise TrainingError("the held-out loss was never a number")
     return TrainingReport(progress.epoch, progress.step, progress.best_epoch, progress.best_loss, progress.history)
@@ -137,6 +147,8 @@ def make_engine(pressed: Path, folder: Path, *, train: TrainingText, settings: D
     """Load the student and put it, the optimizer and the loss into Accelerate's hands. Raises TrainingError."""
     accelerator = _accelerator(settings, folder)
     model = load_encoder(pressed, device=str(accelerator.device))
+    precision = training_precision(settings.precision, accelerator.device, width=width_of(model))
+    settings = settings.model_copy(update={"precision": processes.from_main(precision)})
     targets = train.targets
     width = targets.hidden_width if settings.loss.hidden > 0 else 0
     trainee = Trainee(model, settings, dimensions=targets.dimensions, hidden_width=width).to(accelerator.device)
@@ -144,7 +156,7 @@ def make_engine(pressed: Path, folder: Path, *, train: TrainingText, settings: D
         raise TrainingError("the targets hold hidden states of other layers than the student has; remove them")
     parameters = trainee.learned()
     optimizer = make_optimizer(parameters, settings)
-    loss = DistillationLoss(settings.loss, dimensions=targets.dimensions, mean=targets.mean())
+    loss = DistillationLoss(settings.loss, dimensions=targets.dimensions, sample=targets.sample())
     module, prepared = accelerator.prepare(trainee, optimizer)
     return Engine(accelerator, trainee, module, parameters, optimizer, prepared, loss, settings)
 
@@ -159,7 +171,7 @@ def take_step(engine: Engine, batch: Batch, *, rate: float, progress: Progress) 
         last = number == len(batch.parts) - 1
         with nullcontext() if last else engine.accelerator.no_sync(engine.module):
             share = len(part.rows) / sentences
-            parts = part_loss(engine, part)
+            parts, _ = part_loss(engine, part, module=engine.module)
             # Gradients of all processes are averaged, and each process's are those of its own sentences alone.
             engine.accelerator.backward(parts.total * (share * processes.count()))
         for name, value in {"loss": parts.total.detach(), **parts.terms}.items():
@@ -171,23 +183,30 @@ def take_step(engine: Engine, batch: Batch, *, rate: float, progress: Progress) 
     if not math.isfinite(figures["loss"]):
         raise TrainingError(
             f"the loss is {figures['loss']} at step {progress.step} (epoch {progress.epoch + 1}, corpus rows "
-            f"{batch.rows[:3].tolist()} ...); the last checkpoint is kept; "
-            "lower distillation.learning_rate or use precision fp32"
+            f"{batch.rows[:3].tolist()} ..., the first being {_first_text(engine, batch)!r}); the last checkpoint is "
+            "kept; lower distillation.learning_rate or use precision fp32"
         )
     engine.prepared.step()
     engine.prepared.zero_grad()
     return figures
 
 
-def part_loss(engine: Engine, part: Part) -> Any:
-    """Return the loss of a part of a batch, the same in every process."""
+def _first_text(engine: Engine, batch: Batch) -> str:
+    """Return the first sentence of a batch, as the student reads it."""
+    packed = batch.parts[0].packed
+    text: str = engine.trainee.encoder.model.tokenizer.decode(packed.ids[: packed.groups[0].length].tolist())
+    return text[:80]
+
+
+def part_loss(engine: Engine, part: Part, *, module: Any) -> tuple[LossParts, torch.Tensor]:
+    """Return the loss of a part of a batch and the student's embeddings, the same in every process."""
     device = engine.accelerator.device
-    embeddings, hidden = engine.module(part.packed.to(device))
+    embeddings, hidden = module(part.packed.to(device))
     own = gather(engine.accelerator, embeddings, total=len(part.rows))
     compared = None
     if hidden is not None and part.hidden is not None:
         compared = gather(engine.accelerator, hidden, total=len(part.rows)), part.hidden.to(device)
-    return engine.loss(own, part.teacher.to(device, non_blocking=True), compared)
+    return engine.loss(own, part.teacher.to(device, non_blocking=True), compared), own
 
 
 def gather(accelerator: Accelerator, own: torch.Tensor, *, total: int) -> torch.Tensor:
@@ -214,19 +233,13 @@ def held_out_figures(engine: Engine, text: TrainingText) -> dict[str, float]:
     cosines, sums = [], dict[str, float]()
     size = engine.settings.batch_size
     for start in range(0, len(order), size):
-        batch = read_batch(text, order[start : start + size], tokens=engine.settings.micro_batch_tokens, hidden=hidden)
+        batch = read_batch(text, order[start : start + size], tokens=engine.part_tokens, hidden=hidden)
         for part in batch.parts:
-            device = engine.accelerator.device
-            embeddings, states = engine.trainee(part.packed.to(device))
-            own = gather(engine.accelerator, embeddings, total=len(part.rows))
-            compared = None
-            if states is not None and part.hidden is not None:
-                compared = gather(engine.accelerator, states, total=len(part.rows)), part.hidden.to(device)
-            wanted = part.teacher.to(device)
-            found = engine.loss(own, wanted, compared)
+            found, own = part_loss(engine, part, module=engine.trainee)
             for name, value in {"loss": found.total, **found.terms}.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(part.rows) / len(order)
-            cosines.append(functional.cosine_similarity(own.float(), wanted.float()).cpu().numpy())
+            wanted = part.teacher.to(own.device).float()
+            cosines.append(functional.cosine_similarity(own.float(), wanted).cpu().numpy())
     every = np.concatenate(cosines)
     return {
         **{name: value for name, value in sums.items() if name != "cosine"},
@@ -242,16 +255,19 @@ def _accelerator(settings: DistillationSection, folder: Path) -> Accelerator:
     fp16 = settings.precision is Precision.FP16
     if fp16 and not torch.cuda.is_available():
         raise TrainingError("distillation.precision is fp16, which needs a GPU; use bf16 or fp32 here")
+    trackers = list(settings.trackers)
     try:
         accelerator = Accelerator(
-            mixed_precision="fp16" if fp16 else "no", log_with=list(settings.trackers) or None,
-            project_dir=str(folder),
-        )  # fmt: skip
+            mixed_precision="fp16" if fp16 else "no", log_with=trackers or None, project_dir=str(folder)
+        )
         accelerator.init_trackers("trackers")
     except (ValueError, ImportError) as error:
         raise TrainingError(
-            f"distillation.trackers: {', '.join(settings.trackers)} cannot be used: {' '.join(str(error).split())}"
+            f"distillation.trackers: {', '.join(trackers)} cannot be used: {' '.join(str(error).split())}"
         ) from None
+    lacking = {*trackers} - {"all", *(str(each.value) for each in accelerator.log_with)}
+    if lacking:
+        raise TrainingError(f"distillation.trackers: {min(lacking)} is not installed: pip install {min(lacking)}")
     return accelerator
 
 

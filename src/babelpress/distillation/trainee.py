@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from babelpress.distillation.precision import DTYPES
 from babelpress.packed import Packed, PackedEncoder
-from babelpress.recipe import DistillationSection, Precision
+from babelpress.recipe import DistillationSection
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-DTYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
 PROJECTION = "projection.weight"
 _PROJECTIONS = ("projection.", "hidden_projections.")
 
