@@ -256,11 +256,16 @@ class VocabularySection(_Section):
 
 
 class StudentSection(_Section):
-    """What the student folder holds besides the kept weights."""
+    """What the student folder holds besides the kept weights.
+
+    `fold_projection` adds the projection that a student of other dimensions learned, so that its embeddings stand
+    beside the teacher's.
+    """
 
     pooler: Pooler = Pooler.KEEP
     new_rows: NewRows = NewRows.DROPPED
     kept_rows: KeptRows = KeptRows.TEACHER
+    fold_projection: bool = True
 
 
 class LossSection(_Section):

@@ -279,6 +279,7 @@ def student_settings(run: Run) -> Any:
             "fingerprint": run.teacher.fingerprint,
         },
         "distillation": dump_training(run),
+        "fold_projection": recipe.student.fold_projection,
         "seed": recipe.seed,
     }
 
@@ -287,6 +288,7 @@ def make_student(run: Run, folder: Path) -> dict[str, Any]:
     """Write the final student: the pressed folder with the trained weights."""
     from babelpress.evaluation.evaluate import model_facts
     from babelpress.student.build import replace_weights
+    from babelpress.student.dense import fold_projection
 
     shutil.copytree(
         run.path("pressed"),
@@ -295,6 +297,9 @@ def make_student(run: Run, folder: Path) -> dict[str, Any]:
         ignore=shutil.ignore_patterns("manifest.json", "model.safetensors"),
     )
     replace_weights(run.path("pressed"), run.path("distillation") / "best.safetensors", folder / "model.safetensors")
+    projection = run.path("distillation") / "projection.safetensors"
+    if projection.is_file() and run.recipe.student.fold_projection:
+        fold_projection(folder, projection)
     layers, vocabulary = read_plans(run)
     return {**model_facts(folder), "layers_kept": list(layers.kept), "vocabulary": vocabulary.digest()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,11 @@ class TokenStore:
 
     shards: tuple[Tensors, ...]
 
+    @cached_property
+    def _views(self) -> list[tuple[NDArray[np.generic], NDArray[np.int64]]]:
+        """Return each shard's ids and offsets; to ask a tensor for its array is the slowest part of a look-up."""
+        return [(shard["ids"].numpy(), shard["offsets"].numpy()) for shard in self.shards]
+
     @property
     def rows(self) -> int:
         """Return the number of sentences."""
@@ -42,7 +48,7 @@ class TokenStore:
         shard, place = np.divmod(rows, SHARD_ROWS)
         for number in np.unique(shard):
             chosen = shard == number
-            offsets = self.shards[number]["offsets"].numpy()
+            offsets = self._views[number][1]
             found[chosen] = offsets[place[chosen] + 1] - offsets[place[chosen]]
         return found
 
@@ -57,10 +63,9 @@ class TokenStore:
         return Packed.of(np.concatenate(parts), [len(part) for part in parts])
 
     def _ids(self, row: int) -> NDArray[np.generic]:
-        shard = self.shards[row // SHARD_ROWS]
-        offsets = shard["offsets"].numpy()
+        ids, offsets = self._views[row // SHARD_ROWS]
         place = row % SHARD_ROWS
-        return shard["ids"].numpy()[offsets[place] : offsets[place + 1]]
+        return ids[offsets[place] : offsets[place + 1]]
 
 
 def build_token_store(
