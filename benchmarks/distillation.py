@@ -64,7 +64,7 @@ LONGEST = 64
 
 
 @contextmanager
-def cpu_seconds(found: dict[str, list[float]], name: str, sentences: Callable[[], int]) -> Iterator[None]:
+def cpu_seconds(found: dict[str, list[float]], name: str, sentences: Callable[[], float]) -> Iterator[None]:
     """Add the sentences per CPU-second of the block to `found`."""
     started = time.process_time()
     yield
@@ -108,7 +108,6 @@ class Bench:
         self.corpus = write_corpus(folder / "corpus", train=self.texts, validation=self.texts[:64])
         self.spec = TargetsSpec(self.teacher, self.corpus, "benchmark", TextRules(max_length=LONGEST))
         self.found: dict[str, list[float]] = {}
-        self.shapes: dict[int, list[int]] = {}
 
     # --- babelpress ------------------------------------------------------------------------------
 
@@ -132,20 +131,18 @@ class Bench:
         engine = make_engine(self.pressed, self.folder, train=self.text, settings=settings)
         plan = BatchPlan(self.text.tokens, batch_size=batch_size, seed=20)
         every = batches_from(self.text, plan, epoch=0, position=0, tokens=engine.part_tokens)
-        lengths: list[int] = []
 
         def train(batch: Any) -> None:
             rate = learning_rate(0, total=10, peak=2e-5, warmup=0.0)
             take_step(engine, batch, rate=rate, progress=Progress())
 
         train(next(every))
-        seen = 0
+        mean = self.text.tokens.tokens / self.text.tokens.rows
+        seen = 0.0  # in sentences of the mean length: batches are of like lengths, and few of them are measured
         with cpu_seconds(self.found, f"step {precision} {batch_size}", lambda: seen):
             for batch in self._for_a_while(every):
                 train(batch)
-                seen += len(batch.rows)
-                lengths.append(batch.own_tokens)
-        self.shapes[batch_size] = lengths
+                seen += batch.own_tokens / mean
 
     # --- the ceiling -----------------------------------------------------------------------------
 

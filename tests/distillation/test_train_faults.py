@@ -87,6 +87,23 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_checkpoint(student
     assert_ends_as(whole, student, texts, tmp_path)
 
 
+def test_a_gradient_that_is_not_a_number_does_not_reach_the_weights(student, texts, whole, tmp_path, monkeypatch):
+    """A finite loss may have one; clipping would spread it over every weight."""
+    clip, calls = module.torch.nn.utils.clip_grad_norm_, []
+
+    def broken(parameters, *arguments, **named):
+        calls.append(1)
+        if len(calls) == 6:
+            parameters[0].grad[:] = math.nan
+        return clip(parameters, *arguments, **named)
+
+    monkeypatch.setattr(module.torch.nn.utils, "clip_grad_norm_", broken)
+    with pytest.raises(TrainingError, match=r"the gradient norm is nan at step 5 \(epoch 2, .*last checkpoint is kept"):
+        train(student, tmp_path, texts)
+    monkeypatch.undo()
+    assert_ends_as(whole, student, texts, tmp_path)
+
+
 def test_targets_that_are_not_numbers_stop_the_training(student, texts, tmp_path):
     broken = {name: value.clone() for name, value in texts[0].targets.shards[0].items()}
     broken["embeddings"][:] = math.nan

@@ -180,11 +180,14 @@ def take_step(engine: Engine, batch: Batch, *, rate: float, progress: Progress) 
     names = list(sums)
     values = torch.stack([*(sums[name] for name in names), torch.as_tensor(norm, device=sums["loss"].device)]).tolist()
     figures = dict(zip([*names, "gradient_norm"], values, strict=True))
-    if not math.isfinite(figures["loss"]):
+    judged = ["loss"] if engine.accelerator.scaler is not None else ["loss", "gradient_norm"]  # fp16 leaves steps out
+    broken = [name for name in judged if not math.isfinite(figures[name])]
+    if broken:
         raise TrainingError(
-            f"the loss is {figures['loss']} at step {progress.step} (epoch {progress.epoch + 1}, corpus rows "
-            f"{batch.rows[:3].tolist()} ..., the first being {_first_text(engine, batch)!r}); the last checkpoint is "
-            "kept; lower distillation.learning_rate or use precision fp32"
+            f"the {broken[0].replace('_', ' ')} is {figures[broken[0]]} at step {progress.step} (epoch "
+            f"{progress.epoch + 1}, corpus rows {batch.rows[:3].tolist()} ..., the first being "
+            f"{_first_text(engine, batch)!r}); the last checkpoint is kept; lower distillation.learning_rate or use "
+            "precision fp32"
         )
     engine.prepared.step()
     engine.prepared.zero_grad()
