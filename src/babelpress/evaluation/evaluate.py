@@ -69,8 +69,8 @@ def evaluate_models(
     for name, candidate in candidates.items():
         weights = open_checkpoint(candidate.folder).content_hash()
         found = run_tasks(
-            models[name], settings.tasks, model_id=candidate.model_id, weights_hash=weights,
-            cache=cache, languages=settings.languages, data_dir=data_dir, prompts=settings.prompts,
+            models[name], settings.chosen_tasks(), model_id=candidate.model_id, weights_hash=weights,
+            cache=cache, languages=settings.chosen_languages(), data_dir=data_dir, prompts=settings.prompts,
             batch_size=settings.batch_size,
         )  # fmt: skip
         scores[name] |= {task.task: Score(kind=task.kind, score=task.score, subsets=task.subsets) for task in found}
