@@ -54,7 +54,9 @@ def count_means(scores: Mapping[str, Score], groups: Groups) -> Means:
     return Means(tuple(counted), mean(every) if every else None)
 
 
-def group_by_kind(scores: Mapping[str, Score], *, without: Collection[str] = EMBEDDED_KINDS) -> dict[str, tuple[str, ...]]:
+def group_by_kind(
+    scores: Mapping[str, Score], *, without: Collection[str] = EMBEDDED_KINDS
+) -> dict[str, tuple[str, ...]]:
     """Return the tasks of each kind; kinds and tasks in the order in which they stand."""
     groups: dict[str, tuple[str, ...]] = {}
     for task, score in scores.items():

@@ -36,9 +36,8 @@ def find_published(name: str) -> Published:
     by_id = {model.model_id: model for model in models.values() if model.model_id}
     found = models.get(name) or by_id.get(name)
     if found is None:
-        raise EvaluationError(
-            f"there are no published scores of {name!r}{did_you_mean(name, models)}; published: {', '.join(models)}"
-        )
+        near = did_you_mean(name, models) or f"; there are some of: {', '.join(models)}"
+        raise EvaluationError(f"there are no published scores of {name!r}{near}")
     return found
 
 

@@ -82,7 +82,7 @@ def did_you_mean(name: str, known: Any) -> str:
     """Return `; did you mean …?` with the names nearest to one that is not known, or nothing."""
     lower = {one.lower(): one for one in known}
     near = [lower[one] for one in get_close_matches(name.lower(), lower, n=3)]
-    near += [one for one in known if len(name) > 2 and name.lower() in one.lower() and one not in near]
+    near += [one for one in known if len(name) > 1 and name.lower() in one.lower() and one not in near]
     return f"; did you mean {', '.join(near[:3])}?" if near else ""
 
 

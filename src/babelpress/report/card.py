@@ -110,7 +110,10 @@ def _tables(student: ModelResult, teacher: ModelResult, groups: Groups) -> dict[
             {"name": mine.name, "tasks": len(mine.tasks), **_beside(mine.score, original.score)}
             for mine, original in zip(own.groups, theirs.groups, strict=True)
         ],
-        "all": {"tasks": sum(len(group.tasks) for group in own.groups), **_beside(own.score or 0.0, theirs.score or 0.0)},
+        "all": {
+            "tasks": sum(len(group.tasks) for group in own.groups),
+            **_beside(own.score or 0.0, theirs.score or 0.0),
+        },
         "groups": [
             {
                 "name": mine.name,
