@@ -228,6 +228,9 @@ def compare(
     from babelpress.evaluation.candidates import plan_scores, score_candidate
     from babelpress.evaluation.compare import compare_scores, distinct_names
 
+    rules = [str(rule) for rule in SubsetRule]
+    if subsets not in rules:
+        raise BabelpressError(f"--subsets {str(subsets)!r} is not known; there are: {', '.join(rules)}")
     wanted, groups = plan_scores(
         models, suite=suite, tasks=tuple(tasks), languages=tuple(languages) if languages else None,
         data_dir=Path(data_dir) if data_dir else None, cache=Path(cache),

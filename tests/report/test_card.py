@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
+from babelpress.evaluation.published import find_published
 from babelpress.evaluation.results import Results
 from babelpress.report.card import render_card
 from babelpress.teacher import Teacher, read_teacher
@@ -183,6 +184,27 @@ def test_the_means_table_has_a_row_for_each_group_and_one_for_all_tasks(teacher)
     assert row(text, "STS (2)") == ["42.70", "44.70", "104.7 %"]
     # all three: (71.30 + 34 + 51.40) / 3 and (73.30 + 36 + 53.40) / 3
     assert row(text, "**all (3)**") == ["**52.23**", "**54.23**", "**103.8 %**"]
+
+
+def test_the_reference_cards_tables_come_out_of_its_published_scores(teacher):
+    names = {"teacher": "multilingual-e5-small", "distilled": "me5s_compressed_v3_distilled"}
+    names["pressed"] = "me5s_compressed_v4_distilled"  # no untrained student was scored on all tasks
+    results = make_results()
+    models = {
+        key: model.model_copy(update={"scores": find_published(names[key]).scores})
+        for key, model in results.models.items()
+    }
+    recipe = make_recipe("evaluation.suite=me5s")
+    text = card(teacher, results.model_copy(update={"models": models}), recipe=recipe).partition("## MTEB")[2]
+    for label, cells in {
+        "Classification (8)": ["67.25", "58.28", "86.7 %"],
+        "Clustering (8)": ["41.36", "31.08", "75.2 %"],
+        "STS (10)": ["79.20", "70.10", "88.5 %"],
+        "**all (26)**": ["**63.88**", "**54.46**", "**85.2 %**"],
+    }.items():
+        assert row(text, label) == cells
+    assert row(text, "STS17")[::2] == ["59.08", "en-en 84.40, es-es 79.74, ko-ko 72.11, ar-ar 67.11, fr-en 64.15"]
+    assert row(text, "BIOSSES")[::2] == ["72.57", ""]
 
 
 def test_a_run_without_tasks_gives_no_empty_tables(teacher):
