@@ -395,6 +395,12 @@ def test_a_comparison_is_written_by_the_ending_of_its_file_and_drawn(call, tmp_p
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_json_on_stdout_does_not_change_what_the_file_holds(call, tmp_path):
+    ended = call("compare", *BOTH, "-o", str(tmp_path / "a.md"), "--json")
+    assert json.loads(ended.out)["models"] == [name.removeprefix("published:") for name in BOTH]
+    assert (tmp_path / "a.md").read_text(encoding="utf-8").startswith("# multi")
+
+
 def test_a_finished_run_is_compared_with_its_own_teacher(call, whole):
     facts = json.loads(call("compare", f"{whole[0]}:teacher", str(whole[0]), "--json").out)
     results = json.loads((whole[0] / "results.json").read_text())

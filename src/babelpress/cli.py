@@ -265,7 +265,8 @@ def compare_models(
     try:
         from babelpress import api
 
-        shown, kept = Form.choose("json" if as_json else form, output=output, plot=plot)
+        shown, kept = Form.choose(form, output=output, plot=plot)
+        shown = Form.JSON if as_json else shown
         found = api.compare(
             models, suite=suite, tasks=_words(tasks), languages=_words(languages), data_dir=data_dir, cache=cache,
             against=against, subsets=subsets,

@@ -44,7 +44,7 @@ class Form(str, Enum):
             return asked, asked
         if asked is cls.TABLE and output.suffix not in _ENDINGS:
             raise EvaluationError(f"--output {output}: its name must end in {', '.join(_ENDINGS)}, or give --format")
-        return (cls.TABLE if form != "json" else asked), (_ENDINGS[output.suffix] if asked is cls.TABLE else asked)
+        return cls.TABLE, _ENDINGS[output.suffix] if asked is cls.TABLE else asked
 
     def text(self, found: Comparison) -> str:
         """Return the comparison in this form; a table has none."""
