@@ -123,7 +123,7 @@ def run_recipe(shelf: Path, tasks: tuple[str, ...]) -> Done:
     """Run the recipe as shipped; an empty `tasks` means all of them."""
     root = shelf / "root"
     write_model(root, TEACHER, make_small_teacher(shelf / "teacher"))
-    write_tasks(root, 32, tasks or Recipe.load("me5s_v3").evaluation.tasks)
+    write_tasks(root, 32, tasks or Recipe.load("me5s_v3").evaluation.chosen_tasks())
     write_sources(root)
     chosen = settings(*SMALL, *([f"evaluation.tasks={json.dumps(tasks)}"] if tasks else []))
     with StandInHub(root) as hub:
@@ -179,7 +179,7 @@ def test_the_card_holds_the_metadata_that_the_hub_reads(few):
 @pytest.mark.full
 @pytest.mark.timeout(1300)
 def test_all_26_tasks_are_scored_for_every_model(full):
-    tasks = Recipe.load("me5s_v3").evaluation.tasks
+    tasks = Recipe.load("me5s_v3").evaluation.chosen_tasks()
     assert len(tasks) == 26
     check_scores(full, tasks)
 
@@ -187,7 +187,7 @@ def test_all_26_tasks_are_scored_for_every_model(full):
 @pytest.mark.full
 @pytest.mark.timeout(1300)
 def test_the_card_holds_26_results(full):
-    check_card(full, Recipe.load("me5s_v3").evaluation.tasks)
+    check_card(full, Recipe.load("me5s_v3").evaluation.chosen_tasks())
 
 
 def test_json_on_standard_output_is_results_json(few):

@@ -27,7 +27,7 @@ def shown(view: RenderableType, width: int = 80) -> str:
 def with_long_tasks():
     """Results that hold the 26 task names of the reference recipe."""
     results = make_results()
-    tasks = Recipe.load("me5s_v3").evaluation.tasks
+    tasks = Recipe.load("me5s_v3").evaluation.chosen_tasks()
     score = results.models["teacher"].scores["STSBenchmark"]
     models = {
         name: model.model_copy(update={"scores": {**model.scores, **dict.fromkeys(tasks, score)}})

@@ -12,16 +12,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from babelpress.api import Plan, card, check, distill, evaluate, load_run, plan, press, run, visualize
+    from babelpress.api import Plan, card, check, compare, distill, evaluate, load_run, plan, press, run, visualize
     from babelpress.errors import BabelpressError
     from babelpress.evaluation.results import Results
     from babelpress.recipe import Recipe
     from babelpress.teacher import Teacher, read_teacher
 
 _HOMES = {
-    "Plan": "api", "card": "api", "check": "api", "distill": "api", "evaluate": "api", "load_run": "api", "plan": "api",
-    "press": "api", "run": "api", "visualize": "api", "BabelpressError": "errors", "Results": "evaluation.results",
-    "Recipe": "recipe", "Teacher": "teacher", "read_teacher": "teacher",
+    "Plan": "api", "card": "api", "check": "api", "compare": "api", "distill": "api", "evaluate": "api",
+    "load_run": "api", "plan": "api", "press": "api", "run": "api", "visualize": "api", "BabelpressError": "errors",
+    "Results": "evaluation.results", "Recipe": "recipe", "Teacher": "teacher", "read_teacher": "teacher",
 }  # fmt: skip
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Teacher",
     "card",
     "check",
+    "compare",
     "distill",
     "evaluate",
     "load_run",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from babelpress.checks.result import CheckReport
 from babelpress.errors import BabelpressError
+from babelpress.evaluation.compare import Comparison, SubsetRule
 from babelpress.evaluation.results import ModelResult, Results
 from babelpress.files import read_json, replace_file, write_json, write_text
 from babelpress.pipeline import bring_up, open_run
@@ -208,6 +209,38 @@ def check(
     return run_checks(Path(folder), teacher=origin, texts=[Path(text) for text in texts], full=full)
 
 
+def compare(
+    models: Sequence[str],
+    *,
+    suite: str | None = None,
+    tasks: Sequence[str] = (),
+    languages: Sequence[str] | None = None,
+    data_dir: Path | str | None = None,
+    cache: Path | str = "cache/mteb",
+    against: str | None = None,
+    subsets: SubsetRule | str = SubsetRule.COMMON,
+) -> Comparison:
+    """Compare models: folders (scored now, on a suite or tasks), runs (RUN or RUN:teacher) and published:NAME.
+
+    `against` is one of them, the first unless given. Without suite and tasks, all tasks that models have scores of
+    are compared. Raises BabelpressError before any model is run, where that is possible.
+    """
+    from babelpress.evaluation.candidates import plan_scores, score_candidate
+    from babelpress.evaluation.compare import compare_scores, distinct_names
+
+    rules = [str(rule) for rule in SubsetRule]
+    if subsets not in rules:
+        raise BabelpressError(f"--subsets {str(subsets)!r} is not known; there are: {', '.join(rules)}")
+    wanted, groups = plan_scores(
+        models, suite=suite, tasks=tuple(tasks), languages=tuple(languages) if languages else None,
+        data_dir=Path(data_dir) if data_dir else None, cache=Path(cache),
+    )  # fmt: skip
+    scored = [score_candidate(model, wanted) for model in models]
+    if against is not None and against in models:  # as it was given, instead of as it is shown
+        against = distinct_names(one.name for one in scored)[list(models).index(against)]
+    return compare_scores(scored, against=against, groups=groups, rule=SubsetRule(subsets))
+
+
 def write_results(run: Run) -> Results:
     """Gather the figures of finished stages into results.json."""
     models = read_json(run.path("evaluation") / "models.json")
@@ -253,4 +286,17 @@ def _matrix_parameters(teacher: Teacher, layers: int) -> int:
     return layers * (4 * teacher.hidden**2 + 2 * teacher.hidden * teacher.feed_forward)
 
 
-__all__ = ["Plan", "Verb", "card", "check", "distill", "evaluate", "load_run", "plan", "press", "run", "visualize"]
+__all__ = [
+    "Plan",
+    "Verb",
+    "card",
+    "check",
+    "compare",
+    "distill",
+    "evaluate",
+    "load_run",
+    "plan",
+    "press",
+    "run",
+    "visualize",
+]

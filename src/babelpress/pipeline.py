@@ -82,7 +82,7 @@ def open_run(
     cache = Path(os.environ.get("BABELPRESS_CACHE") or folder.parent / "cache")
     run = Run(recipe, folder, facts, data_dir, cache)
     plan_early(run)
-    check_tasks(recipe.evaluation.tasks)
+    check_tasks(recipe.evaluation.chosen_tasks())
     return run
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from babelpress.errors import RecipeError
+from babelpress.errors import EvaluationError, RecipeError
+from babelpress.evaluation.suites import find_suite
 from babelpress.recipe_text import load_yaml, override_value, read_recipe_text
 
 
@@ -334,14 +335,35 @@ class DistillationSection(_Section):
 
 
 class EvaluationSection(_Section):
-    """What the three models are scored on; `tasks` are names of mteb tasks."""
+    """What the three models are scored on: a shipped suite, or names of mteb tasks, which stand in for the suite's."""
 
     bundled: bool = True
-    tasks: tuple[str, ...] = ()
+    suite: str | None = None
+    tasks: tuple[str, ...] | None = None
     languages: tuple[Language, ...] | None = None
     prompts: dict[str, str] = Field(default_factory=dict)
     batch_size: int = Field(default=64, ge=1)
     speed_sentences: int = Field(default=256, ge=1)
+
+    @field_validator("suite")
+    @classmethod
+    def _shipped(cls, name: str | None) -> str | None:
+        try:
+            return find_suite(name).name if name is not None else None
+        except EvaluationError as error:
+            raise ValueError(str(error)) from None
+
+    def chosen_tasks(self) -> tuple[str, ...]:
+        """Return the tasks that are scored: those named here, or else the suite's."""
+        if self.tasks is not None or self.suite is None:
+            return self.tasks or ()
+        return find_suite(self.suite).tasks
+
+    def chosen_languages(self) -> tuple[str, ...] | None:
+        """Return the languages that subsets are restricted to: those named here, or else the suite's."""
+        if self.languages is not None or self.suite is None:
+            return self.languages
+        return find_suite(self.suite).languages
 
 
 class ParallelSource(_Section):

@@ -310,11 +310,19 @@ def make_student(run: Run, folder: Path) -> dict[str, Any]:
 def evaluation_settings(run: Run) -> Any:
     """Return what the scores depend on besides the models."""
     return {
-        "evaluation": dump(run.recipe.evaluation),
+        "evaluation": _dump_evaluation(run),
         "languages": run.recipe.languages,
         "teacher": teacher_key(run),
         "data": {name: hash_folder(folder) for name, folder in _task_folders(run).items()},
     }
+
+
+def _dump_evaluation(run: Run) -> Any:
+    """Return how models are scored; a suite is the tasks that it holds."""
+    section = run.recipe.evaluation
+    settings = dump(section) | {"tasks": section.chosen_tasks(), "languages": section.chosen_languages()}
+    del settings["suite"]
+    return settings
 
 
 def _copies(run: Run, sources: Iterable[object]) -> dict[str, str]:
@@ -336,7 +344,7 @@ def _task_folders(run: Run) -> dict[str, Path]:
     """Return the folders of local task data: other data, other scores."""
     if run.data_dir is None:
         return {}
-    folders = {name: run.data_dir / name for name in run.recipe.evaluation.tasks}
+    folders = {name: run.data_dir / name for name in run.recipe.evaluation.chosen_tasks()}
     return {name: folder for name, folder in folders.items() if folder.is_dir()}
 
 

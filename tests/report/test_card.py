@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
+from babelpress.evaluation.published import find_published
 from babelpress.evaluation.results import Results
 from babelpress.report.card import render_card
 from babelpress.teacher import Teacher, read_teacher
@@ -57,6 +58,9 @@ def known_numbers(teacher: Teacher) -> set[str]:
             own = [score.score for score in model.scores.values() if score.kind == kind]
             theirs = [score.score for score in original.scores.values() if score.kind == kind]
             values += [sum(own) / len(own), 100 * sum(own) / sum(theirs)]
+        every = [score.score for score in model.scores.values() if score.kind in {"STS", "Classification"}]
+        theirs = [score.score for score in original.scores.values() if score.kind in {"STS", "Classification"}]
+        values += [len(every), sum(every) / len(every), 100 * sum(every) / sum(theirs)]
         values += [100 * score.score / original.scores[name].score for name, score in model.scores.items()]
     values += [4 * original.parameters / 2**20]
     values += [100 * results.models["distilled"].weight_bytes / (4 * original.parameters)]
@@ -169,7 +173,49 @@ def test_the_quick_start_is_python_that_names_this_model(teacher):
 
 
 def test_the_best_subsets_are_the_five_best_of_the_student(teacher):
-    assert "- STS17: nl-en 38.50, ko-ko 37.50, es-en 36.50, en-en 35.50, en-de 34.50\n" in card(teacher)
+    best = "nl-en 38.50, ko-ko 37.50, es-en 36.50, en-en 35.50, en-de 34.50"
+    assert f"| STS17 | 36.00 | 105.9 % | {best} |\n" in card(teacher)
+
+
+def test_the_means_table_has_a_row_for_each_group_and_one_for_all_tasks(teacher):
+    text = card(teacher)
+    assert row(text, "Classification (1)") == ["71.30", "73.30", "102.8 %"]
+    # STS: (34 + 51.40) / 2 and (36 + 53.40) / 2
+    assert row(text, "STS (2)") == ["42.70", "44.70", "104.7 %"]
+    # all three: (71.30 + 34 + 51.40) / 3 and (73.30 + 36 + 53.40) / 3
+    assert row(text, "**all (3)**") == ["**52.23**", "**54.23**", "**103.8 %**"]
+
+
+def test_the_reference_cards_tables_come_out_of_its_published_scores(teacher):
+    names = {"teacher": "multilingual-e5-small", "distilled": "me5s_compressed_v3_distilled"}
+    names["pressed"] = "me5s_compressed_v4_distilled"  # no untrained student was scored on all tasks
+    results = make_results()
+    models = {
+        key: model.model_copy(update={"scores": find_published(names[key]).scores})
+        for key, model in results.models.items()
+    }
+    recipe = make_recipe("evaluation.suite=me5s")
+    text = card(teacher, results.model_copy(update={"models": models}), recipe=recipe).partition("## MTEB")[2]
+    for label, cells in {
+        "Classification (8)": ["67.25", "58.28", "86.7 %"],
+        "Clustering (8)": ["41.36", "31.08", "75.2 %"],
+        "STS (10)": ["79.20", "70.10", "88.5 %"],
+        "**all (26)**": ["**63.88**", "**54.46**", "**85.2 %**"],
+    }.items():
+        assert row(text, label) == cells
+    assert row(text, "STS17")[::2] == ["59.08", "en-en 84.40, es-es 79.74, ko-ko 72.11, ar-ar 67.11, fr-en 64.15"]
+    assert row(text, "BIOSSES")[::2] == ["72.57", ""]
+
+
+def test_a_run_without_tasks_gives_no_empty_tables(teacher):
+    text = card(teacher, make_results(tasks=False))
+    assert "## MTEB" not in text
+    assert "best subsets" not in text
+
+
+def test_groups_are_those_of_the_recipes_suite(teacher):
+    text = card(teacher, recipe=make_recipe("evaluation.suite=quick"))
+    assert [line for line in text.splitlines() if line.startswith("### ")][:2] == ["### Classification", "### STS"]
 
 
 def test_the_card_says_with_which_prompts_the_scores_were_made(teacher):

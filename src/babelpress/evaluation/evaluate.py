@@ -56,7 +56,7 @@ def evaluate_models(
     `held_out` are texts that no model was trained on. mteb results are kept in `cache`.
     """
     models = {name: load_encoder(c.folder, trust_remote_code=trust_remote_code) for name, c in candidates.items()}
-    encode = {name: partial(_encode, model, batch_size=settings.batch_size) for name, model in models.items()}
+    encode = {name: partial(encode_texts, model, batch_size=settings.batch_size) for name, model in models.items()}
     vectors = {
         name: encode[name](held_out) for name in track(models, "evaluation: fidelity", total=len(models), unit="models")
     }
@@ -64,13 +64,13 @@ def evaluate_models(
     if settings.bundled:
         for name, bundled in _bundled_scores(encode, languages).items():
             scores[name] |= bundled
-    timed = {name: partial(_encode, model, batch_size=32) for name, model in models.items()}
+    timed = {name: partial(encode_texts, model, batch_size=32) for name, model in models.items()}
     speed = sentences_per_second(timed, held_out[: settings.speed_sentences])
     for name, candidate in candidates.items():
         weights = open_checkpoint(candidate.folder).content_hash()
         found = run_tasks(
-            models[name], settings.tasks, model_id=candidate.model_id, weights_hash=weights,
-            cache=cache, languages=settings.languages, data_dir=data_dir, prompts=settings.prompts,
+            models[name], settings.chosen_tasks(), model_id=candidate.model_id, weights_hash=weights,
+            cache=cache, languages=settings.chosen_languages(), data_dir=data_dir, prompts=settings.prompts,
             batch_size=settings.batch_size,
         )  # fmt: skip
         scores[name] |= {task.task: Score(kind=task.kind, score=task.score, subsets=task.subsets) for task in found}
@@ -140,7 +140,8 @@ def _bundled_scores(encode: dict[str, Any], languages: tuple[str, ...]) -> dict[
     return found
 
 
-def _encode(model: SentenceTransformer, texts: list[str], *, batch_size: int) -> NDArray[np.float32]:
+def encode_texts(model: SentenceTransformer, texts: list[str], *, batch_size: int) -> NDArray[np.float32]:
+    """Return embeddings, shape (texts, dimensions)."""
     return np.asarray(model.encode(list(texts), batch_size=batch_size, show_progress_bar=False), dtype=np.float32)
 
 

@@ -8,7 +8,9 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from langcodes import Language
 
-from babelpress.evaluation.results import ModelResult, Results, Score
+from babelpress.evaluation.means import EMBEDDED_KINDS, Groups, TaskMean, count_means, group_by_kind, kept
+from babelpress.evaluation.results import ModelResult, Results
+from babelpress.evaluation.suites import find_suite
 from babelpress.recipe import Recipe
 from babelpress.student.layers import LayerPlan
 from babelpress.teacher import EMBEDDED_ID, Teacher
@@ -16,8 +18,6 @@ from babelpress.vocabulary.fertility import LanguageFertility
 from babelpress.vocabulary.plan import VocabularyPlan
 
 PICTURE = "umap.png"
-_BUNDLED = {"Bitext", "Similarity"}
-_BEST_SUBSETS = 5
 _TAGS = ("sentence-transformers", "feature-extraction", "multilingual", "distillation", "babelpress")
 
 
@@ -56,7 +56,7 @@ def render_card(
         layers=layers,
         vocabulary=vocabulary,
         fertility=fertility,
-        groups=_groups(student, original),
+        tables=_tables(student, original, _suite_groups(recipe) or group_by_kind(student.scores)),
         licence_text=_licence_text(teacher),
         prompt_words=_prompt_words(recipe.distillation.prompts),
         eval_prompts=f"with the prompts {recipe.evaluation.prompts}"
@@ -77,7 +77,7 @@ def model_id(recipe: Recipe) -> str:
 
 def _metadata(results: Results, *, recipe: Recipe, teacher: Teacher) -> ModelCardData:
     student = results.models["distilled"]
-    tasks = {name: score for name, score in student.scores.items() if score.kind not in _BUNDLED}
+    tasks = {name: score for name, score in student.scores.items() if score.kind not in EMBEDDED_KINDS}
     return ModelCardData(
         language=list(recipe.languages),
         license=teacher.licence or "other",
@@ -96,39 +96,45 @@ def _metadata(results: Results, *, recipe: Recipe, teacher: Teacher) -> ModelCar
     )  # fmt: skip
 
 
-def _groups(student: ModelResult, teacher: ModelResult) -> list[dict[str, Any]]:
-    """Return the mteb tables by task type, tasks in the order in which they were asked for."""
-    groups = []
-    for kind in dict.fromkeys(score.kind for score in student.scores.values() if score.kind not in _BUNDLED):
-        own = {name: score for name, score in student.scores.items() if score.kind == kind}
-        mean = sum(score.score for score in own.values()) / len(own)
-        theirs = sum(teacher.scores[name].score for name in own) / len(own)
-        groups.append(
+def _suite_groups(recipe: Recipe) -> Groups:
+    """Return the groups of the recipe's suite; none where it names tasks of its own."""
+    section = recipe.evaluation
+    return find_suite(section.suite).groups if section.suite and section.tasks is None else {}
+
+
+def _tables(student: ModelResult, teacher: ModelResult, groups: Groups) -> dict[str, Any]:
+    """Return the mteb tables: means of groups and of all tasks, and every task beside the teacher's."""
+    own, theirs = count_means(student.scores, groups), count_means(teacher.scores, groups)
+    return {
+        "means": [
+            {"name": mine.name, "tasks": len(mine.tasks), **_beside(mine.score, original.score)}
+            for mine, original in zip(own.groups, theirs.groups, strict=True)
+        ],
+        "all": {
+            "tasks": sum(len(group.tasks) for group in own.groups),
+            **_beside(own.score or 0.0, theirs.score or 0.0),
+        },
+        "groups": [
             {
-                "name": kind,
+                "name": mine.name,
                 "rows": [
-                    {
-                        "task": name,
-                        "score": score.score,
-                        "kept": _share(score.score, teacher.scores[name].score),
-                    }
-                    for name, score in own.items()
+                    {"task": row.task, "best": _best(row), **_beside(row.score, original.score)}
+                    for row, original in zip(mine.tasks, teachers.tasks, strict=True)
                 ],
-                "average": mean,
-                "kept": _share(mean, theirs),
-                "details": {name: _best(score) for name, score in own.items() if len(score.subsets) > 1},
+                **_beside(mine.score, teachers.score),
             }
-        )
-    return groups
+            for mine, teachers in zip(own.groups, theirs.groups, strict=True)
+        ],
+    }
 
 
-def _best(score: Score) -> str:
-    best = sorted(score.subsets.items(), key=lambda item: (-item[1], item[0]))[:_BEST_SUBSETS]
-    return ", ".join(f"{subset} {value:.2f}" for subset, value in best)
+def _beside(own: float, theirs: float) -> dict[str, Any]:
+    share = kept(own, theirs)
+    return {"score": own, "teacher": theirs, "kept": "" if share is None else f"{100 * share:.1f} %"}
 
 
-def _share(own: float, theirs: float) -> str:
-    return f"{100 * own / theirs:.1f} %" if theirs else ""
+def _best(row: TaskMean) -> str:
+    return ", ".join(f"{subset} {value:.2f}" for subset, value in row.best)
 
 
 def _teacher_link(teacher: Teacher) -> str:

@@ -1,0 +1,43 @@
+"""Which language a subset's name names: mteb's data sets spell it in half a dozen ways."""
+
+from __future__ import annotations
+
+import re
+
+from langcodes import Language, standardize_tag, tag_is_valid
+
+PAIR = ""  # stands for two languages
+
+_NO_SUBSETS = {"default"}
+# Words of the names that look like codes and are none: en-ext is Amazon's extended English.
+_NO_CODES = {"ext"}
+_MACRO = {"cmo": "zh"}
+
+
+def subset_language(subset: str) -> str | None:
+    """Return the language of `ko`, `zh-CN`, `ko-ko`, `kor_Hang`, `arabic`; "" for two of them, None for neither."""
+    if subset in _NO_SUBSETS:
+        return None
+    found = []
+    for place, part in enumerate(re.split(r"[-_]", subset)):
+        if re.fullmatch(r"[A-Z]{2}|[A-Z][a-z]{3}", part) and place:
+            continue  # a region or a script
+        code = _language(part)
+        if code:
+            found.append(code)
+        elif not place:
+            return None
+    return PAIR if len(set(found)) > 1 else found[0]
+
+
+def _language(part: str) -> str | None:
+    if part in _NO_CODES:
+        return None
+    if re.fullmatch(r"[a-z]{2,3}", part) and tag_is_valid(part):
+        return _MACRO.get(part) or standardize_tag(part, macro=True)
+    if len(part) > 3:
+        try:
+            return Language.find(part).language
+        except LookupError:
+            return None
+    return None

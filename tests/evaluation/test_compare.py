@@ -1,0 +1,361 @@
+"""Comparing models: like with like, nothing missing counted as 0, every figure worked out by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from babelpress import api
+from babelpress.errors import EvaluationError
+from babelpress.evaluation.candidates import Wanted, score_candidate, score_folder
+from babelpress.evaluation.compare import Comparison, Missing, Narrowed, Scored, SubsetRule, compare_scores
+from babelpress.evaluation.evaluate import BITEXT
+from babelpress.evaluation.published import published_models
+from babelpress.evaluation.results import Score
+from babelpress.evaluation.subset_names import subset_language
+from babelpress.files import write_json
+from babelpress.report.comparison import Form, comparison_view, notes, suites_view, to_csv, to_markdown
+from babelpress.report.comparison_plot import draw_comparison
+from tests.evaluation.local import write_stsbenchmark
+from tests.report.figures import make_results
+from tests.tiny import make_teacher
+
+
+def sts(score: float, **subsets: float) -> Score:
+    return Score(kind="STS", score=score, subsets={name.replace("_", "-"): value for name, value in subsets.items()})
+
+
+def topic(score: float) -> Score:
+    return Score(kind="Classification", score=score, subsets={"default": score})
+
+
+BIG = Scored("big", {"s1": sts(80, en=90, ko=70), "s2": sts(60, en_de=60), "c": topic(50)}, "published")
+SMALL = Scored("small", {"s1": sts(60, en=75, ko=45), "s2": sts(45, en_de=45), "c": topic(20)}, "run")
+
+
+def scores_of(found: Comparison, name: str) -> list[float]:
+    return [
+        round(cell.score, 6) for row in (group.mean for group in found.groups) if row.name == name for cell in row.cells
+    ]
+
+
+def shares(row) -> list[float]:
+    return [round(cell.kept, 6) for cell in row.cells]
+
+
+# --- the core -----------------------------------------------------------------------------------
+
+
+def test_groups_are_means_of_tasks_and_shares_are_of_the_first_model():
+    found = compare_scores([BIG, SMALL])
+    assert (scores_of(found, "STS"), scores_of(found, "Classification")) == ([70, 52.5], [50, 20])
+    assert shares(found.groups[0].mean) == [1, 0.75]
+    # (80 + 60 + 50) / 3 and (60 + 45 + 20) / 3
+    assert [cell.score for cell in found.overall.cells] == [pytest.approx(190 / 3), pytest.approx(125 / 3)]
+    assert shares(found.overall) == [1, round(125 / 190, 6)]
+    assert found.overall.count == 3
+
+
+def test_the_measure_can_be_another_model():
+    found = compare_scores([BIG, SMALL], against="small")
+    assert (found.against, shares(found.groups[0].mean)) == ("small", [round(70 / 52.5, 6), 1])
+
+
+def test_a_task_that_one_lacks_is_left_out_for_all_and_told():
+    short = Scored("short", {"s1": SMALL.scores["s1"]}, "run")
+    found = compare_scores([BIG, short])
+    assert found.missing == (Missing("s2", ("short",)), Missing("c", ("short",)))
+    assert [[row.name for row in group.tasks] for group in found.groups] == [["s1"]]
+    assert [cell.score for cell in found.overall.cells] == [80, 60], "never (80 + 0 + 0) / 3"
+
+
+def test_only_the_wanted_tasks_are_compared_and_one_that_nobody_has_is_told():
+    found = compare_scores([BIG, SMALL], groups={"mine": ("c", "gone")})
+    assert [(group.mean.name, group.mean.count) for group in found.groups] == [("mine", 1)]
+    assert found.missing == (Missing("gone", ("big", "small")),)
+
+
+def test_a_score_is_over_the_subsets_that_all_have():
+    wide = Scored("wide", {"s1": sts(50, en=80, ko=60, ar=10)}, "run")
+    found = compare_scores([BIG, wide])
+    assert [cell.score for cell in found.groups[0].tasks[0].cells] == [80, 70]
+    assert found.narrowed == (Narrowed("s1", 2, {"big": 2, "wide": 3}),)
+
+
+def test_a_score_can_be_over_all_subsets_as_on_a_card():
+    wide = Scored("wide", {"s1": sts(50, en=80, ko=60, ar=10)}, "run")
+    found = compare_scores([BIG, wide], rule=SubsetRule.ALL)
+    assert [cell.score for cell in found.groups[0].tasks[0].cells] == [80, 50]
+    assert any("different subsets: s1 (2/3)" in note for note in notes(found))
+
+
+def test_a_task_without_a_common_subset_is_no_row():
+    other = Scored("other", {"s1": sts(50, ar=50), "c": topic(30)}, "run")
+    found = compare_scores([BIG, other])
+    assert [row.name for group in found.groups for row in group.tasks] == ["c"]
+    assert any("no subset in common: s1 (2/1)" in note for note in notes(found))
+
+
+def test_the_correlation_with_the_own_teacher_is_not_compared():
+    own = {"sim": Score(kind="Similarity", score=100), "c": topic(50)}
+    found = compare_scores([Scored("a", own, "run"), Scored("b", own, "run")])
+    assert [row.name for group in found.groups for row in group.tasks] == ["c"]
+    assert found.missing == ()
+
+
+def test_languages_are_means_over_tasks_of_the_subsets_in_that_language():
+    a = Scored("a", {"s1": sts(0, ko_ko=50, en=90, en_de=20), "s2": sts(0, ko=80, zh_CN=40, zh_TW=60)}, "run")
+    b = Scored("b", {"s1": sts(0, ko_ko=40, en=90, en_de=10), "s2": sts(0, ko=50, zh_CN=20, zh_TW=40)}, "run")
+    found = compare_scores([a, b])
+    rows = {row.name: ([cell.score for cell in row.cells], row.count) for row in found.languages}
+    assert rows == {"ko": ([65, 45], 2), "en": ([90, 90], 1), "zh": ([50, 30], 1)}
+    assert ([cell.score for cell in found.pairs.cells], found.pairs.count) == ([20, 10], 1)
+
+
+def test_tasks_without_subsets_have_no_language():
+    found = compare_scores([Scored("a", {"c": topic(1)}, "run"), Scored("b", {"c": topic(2)}, "run")])
+    assert (found.languages, found.pairs) == ((), None)
+
+
+def test_two_models_of_one_name_stay_apart():
+    assert compare_scores([BIG, BIG]).models == ("big", "big (2)")
+
+
+def test_a_measure_that_scores_0_gives_no_share_and_no_crash():
+    found = compare_scores([Scored("nil", {"c": topic(0)}, "run"), Scored("b", {"c": topic(2)}, "run")])
+    assert [cell.kept for cell in found.overall.cells] == [None, None]
+    assert "2.00 |" in to_markdown(found)
+
+
+def test_one_model_is_no_comparison():
+    with pytest.raises(EvaluationError, match="give two or more"):
+        compare_scores([BIG])
+
+
+def test_no_common_task_is_one_line_that_says_what_is_missing():
+    with pytest.raises(EvaluationError, match=r"no task has scores of all 2 models: b has none of s1; ") as caught:
+        compare_scores([BIG, Scored("b", {"other": topic(1)}, "run")])
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_measure_is_refused_with_near_names():
+    with pytest.raises(EvaluationError, match=r"--against 'smal' is none of the models; did you mean small\?"):
+        compare_scores([BIG, SMALL], against="smal")
+
+
+@pytest.mark.parametrize(
+    ("subset", "language"),
+    [
+        ("ko", "ko"), ("zh-CN", "zh"), ("zh-TW", "zh"), ("ko-ko", "ko"), ("en-de", ""), ("en-ext", "en"),
+        ("kor_Hang", "ko"), ("eng_Latn-kor_Hang", ""), ("zho_Hans-zho_Hant", "zh"), ("cmn-eng", ""), ("arabic", "ar"),
+        ("default", None), ("no", "no"), ("Level 0", None), ("", None),
+    ],
+)  # fmt: skip
+def test_languages_are_read_from_every_spelling_of_a_subset(subset, language):
+    assert subset_language(subset) == language
+
+
+def test_all_subsets_of_the_published_scores_are_understood():
+    names = {name for model in published_models().values() for task in model.scores.values() for name in task.subsets}
+    assert {name for name in names if subset_language(name) is None} == {"default"}
+    halves = {name: set(name.split("-")) - {"ext", "CN", "TW"} for name in names}
+    assert {name for name in names if subset_language(name) == ""} == {n for n, own in halves.items() if len(own) > 1}
+
+
+# --- views --------------------------------------------------------------------------------------
+
+
+def shown(view, width: int = 80) -> str:
+    file = io.StringIO()
+    Console(file=file, width=width).print(view)
+    return file.getvalue()
+
+
+def published(count: int) -> Comparison:
+    return compare_scores([Scored(m.name, m.scores, "published") for m in list(published_models().values())[:count]])
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 8])
+def test_the_tables_fit_80_columns(count):
+    text = shown(comparison_view(published(count)))
+    assert max(map(cell_len, text.splitlines())) <= 80
+    assert "multilingual-e5-small (published; the measure)" in text
+    assert "…" not in text.replace("…, %", ""), "no figure and no name is cut off"
+
+
+def test_the_tables_say_what_they_leave_out():
+    said = " ".join(shown(comparison_view(published(4))).split())
+    assert "not compared, no score of me5s_compressed: STSBenchmarkMultilingualSTS" in said
+    assert "measured by others" in said
+
+
+def test_markdown_has_a_table_for_groups_each_group_and_languages():
+    text = to_markdown(compare_scores([BIG, SMALL]))
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## Groups", "## STS", "## Classification", "## Languages", "## Notes",
+    ]  # fmt: skip
+    assert "| STS (2) | 70.00 | 52.50 (75.0 %) |" in text
+    assert "| group (tasks) | big (published) | small (run) |" in text
+    assert "| all (3) | 63.33 | 41.67 (65.8 %) |" in text
+
+
+def test_csv_has_a_line_for_each_table_row_and_model():
+    lines = list(csv.DictReader(io.StringIO(to_csv(compare_scores([BIG, SMALL])))))
+    # 2 groups and all, 3 tasks, en, ko and pairs; 2 models each
+    assert len(lines) == 2 * (3 + 3 + 3)
+    (line,) = [one for one in lines if (one["table"], one["name"], one["model"]) == ("task", "s2", "small")]
+    assert (line["group"], line["score"], line["kept"], line["origin"]) == ("STS", "45.0000", "0.750000", "run")
+
+
+def test_json_holds_everything_and_a_place_for_intervals():
+    facts = json.loads(Form.JSON.text(compare_scores([BIG, SMALL])))
+    assert facts["groups"][0]["mean"]["cells"][1] == {"score": 52.5, "kept": 0.75, "interval": None}
+    assert (facts["rule"], facts["against"]) == ("common", "big")
+
+
+def test_a_name_with_a_bar_or_brackets_breaks_no_table():
+    odd = Scored("a|b[/red]", SMALL.scores, "measured")
+    assert "a\\|b[/red] (measured)" in to_markdown(compare_scores([BIG, odd]))
+    assert "a|b[/red]" in shown(comparison_view(compare_scores([BIG, odd])))
+
+
+@pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+def test_the_plot_is_a_picture_and_the_same_every_time(tmp_path, ending, start):
+    files = [tmp_path / f"{name}.{ending}" for name in "ab"]
+    for file in files:
+        draw_comparison(published(3), file)
+    assert files[0].read_bytes().startswith(start)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_plot_that_is_no_picture_is_refused(tmp_path):
+    with pytest.raises(EvaluationError, match=r"must end in \.png or \.svg"):
+        draw_comparison(published(2), tmp_path / "a.pdf")
+
+
+def test_the_list_of_suites_fits_80_columns():
+    from babelpress.evaluation.suites import shipped_suites
+
+    text = shown(suites_view(shipped_suites()))
+    assert max(map(cell_len, text.splitlines())) <= 80
+    assert all(name in text for name in shipped_suites())
+
+
+# --- what a user may name -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    (tmp_path / "run").mkdir()
+    write_json(tmp_path / "run" / "results.json", make_results().model_dump(mode="json"))
+    return tmp_path / "run"
+
+
+def test_a_run_is_its_student_unless_told(run):
+    found = api.compare([f"{run}:teacher", str(run), f"{run}:pressed"])
+    assert found.models == ("multilingual-e5-small", "try", "try:pressed")
+    task = next(row for group in found.groups for row in group.tasks if row.name == "STSBenchmark")
+    assert [round(cell.score, 2) for cell in task.cells] == [51.4, 53.4, 52.4]
+
+
+def test_a_run_beside_published_scores_is_compared_on_the_common_tasks(run):
+    found = api.compare(["published:multilingual-e5-small", str(run)], suite="me5s")
+    assert [row.name for group in found.groups for row in group.tasks] == [
+        "Banking77Classification",
+        "STS17",
+        "STSBenchmark",
+    ]
+    assert len(found.missing) == 23
+
+
+def test_the_measure_may_be_named_as_it_was_given(run):
+    found = api.compare(["published:multilingual-e5-small", str(run)], against=str(run))
+    assert found.against == "try"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere", "neither a model folder .* nor a run .*published:NAME"),
+        ("published:multilingual-e5-smal", "did you mean multilingual-e5-small"),
+        ("{run}:distiled", "has no model 'distiled'; did you mean distilled"),
+        ("{run}/..", "neither a model folder"),
+    ],
+)
+def test_what_is_no_model_is_one_line(run, name, said):
+    with pytest.raises(EvaluationError, match=said) as caught:
+        api.compare([str(run), name.format(run=run)])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"recipe": 3}'])
+def test_a_damaged_run_is_one_line(run, text):
+    (run / "results.json").write_text(text)
+    with pytest.raises(EvaluationError, match=r"results\.json") as caught:
+        api.compare([str(run), str(run)])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_suite_and_tasks_together_are_refused(run):
+    with pytest.raises(EvaluationError, match="give one"):
+        api.compare([str(run), str(run)], suite="quick", tasks=["STS12"])
+
+
+def test_a_model_folder_without_tasks_is_refused_before_any_work(tiny_teacher, run):
+    with pytest.raises(EvaluationError, match=r"has no scores of its own; name tasks: --suite quick"):
+        api.compare([str(run), str(tiny_teacher)])
+
+
+def test_an_unknown_task_for_a_model_folder_is_refused_with_near_names(tiny_teacher, run):
+    with pytest.raises(EvaluationError, match=r"no task 'STSBenchmrk'; did you mean STSBenchmark"):
+        api.compare([str(run), str(tiny_teacher)], tasks=["STSBenchmrk"])
+
+
+@pytest.fixture
+def wanted(tmp_path, monkeypatch) -> Wanted:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "datasets-cache"))
+    write_stsbenchmark(tmp_path / "data")
+    return Wanted(("STSBenchmark",), cache=tmp_path / "mteb", data_dir=tmp_path / "data")
+
+
+def test_two_folders_of_one_name_have_two_results_and_finished_ones_are_kept(tmp_path, wanted, monkeypatch):
+    folders = [make_teacher(tmp_path / f"{seed}" / "model", layers=1, seed=seed) for seed in (1, 2)]
+    first = [score_candidate(str(folder), wanted) for folder in folders]
+    assert [one.name for one in first] == ["model", "model"]
+    assert first[0].scores != first[1].scores
+    (folders[0] / "README.md").write_text("another card")
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer.encode", _no_encoding)
+    assert [score_candidate(str(folder), wanted) for folder in folders] == first
+
+
+def test_other_data_and_another_tokenizer_are_not_taken_from_the_cache(tmp_path, wanted):
+    folder = make_teacher(tmp_path / "model", layers=1)
+    first = score_folder(folder, wanted)
+    write_stsbenchmark(tmp_path / "data", flip=True)
+    assert score_folder(folder, wanted) != first
+    write_stsbenchmark(tmp_path / "data")
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 3, "do_lower_case": false}')
+    assert list((tmp_path / "mteb").rglob("STSBenchmark.json"))
+    before = len(list((tmp_path / "mteb").rglob("STSBenchmark.json")))
+    score_folder(folder, wanted)
+    assert len(list((tmp_path / "mteb").rglob("STSBenchmark.json"))) == before + 1
+
+
+def test_the_offline_suite_scores_folders_on_the_embedded_sentences(tmp_path, tiny_teacher):
+    other = make_teacher(tmp_path / "other", layers=1, seed=4)
+    found = api.compare([str(tiny_teacher), str(other)], suite="offline", languages=["ko", "en"], cache=tmp_path / "c")
+    assert [(group.mean.name, group.tasks[0].name) for group in found.groups] == [("Bitext", BITEXT)]
+    assert found.origins == ("measured", "measured")
+    assert not (tmp_path / "c").exists()
+
+
+def _no_encoding(*_, **__):
+    raise AssertionError("encoded again")
