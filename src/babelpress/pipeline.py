@@ -24,7 +24,7 @@ from babelpress.teacher import read_teacher
 STAGES: dict[str, Stage[Run]] = {
     stage.name: stage
     for stage in (
-        Stage("corpus", (), steps.corpus_settings, steps.make_corpus),
+        Stage("corpus", (), steps.corpus_settings, steps.make_corpus, version=2),
         Stage("vocabulary", ("corpus",), steps.vocabulary_settings, steps.make_vocabulary, shared=True, version=2),
         Stage("layers", ("corpus",), steps.layers_settings, steps.make_layers),
         Stage("pressed", ("vocabulary", "layers"), steps.pressed_settings, steps.make_pressed, version=2),

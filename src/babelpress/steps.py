@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from babelpress import processes
 from babelpress.corpus.build import build_corpus, count_rows, read_texts
 from babelpress.corpus.bundled import held_out_meanings, load_meanings
+from babelpress.corpus.contamination import EMBEDDED, SuiteTexts
 from babelpress.corpus.hub_sources import local_copy, mteb_train_source
 from babelpress.corpus.sentence import BadLine, Sentence, Split
 from babelpress.corpus.sources import read_source, source_files
@@ -71,6 +72,7 @@ def corpus_settings(run: Run) -> Any:
         "seed": recipe.seed,
         "files": files,
         "copies": _copies(run, [s for s in recipe.corpus.sources if not isinstance(s, FileSource)]),
+        "test_data": _test_data(run),
         "embedded": hash_json([list(meaning.texts.items()) for meaning in load_meanings()]),
         "pieces": run.teacher.fingerprint if any(isinstance(s, PiecesSource) for s in recipe.corpus.sources) else None,
     }
@@ -79,13 +81,34 @@ def corpus_settings(run: Run) -> Any:
 def make_corpus(run: Run, folder: Path) -> dict[str, Any]:
     """Write the corpus."""
     recipe = run.recipe
-    forbidden = [text for meaning in held_out_meanings() for text in meaning.texts.values()]
     report = build_corpus(
         _items(run), folder, seed=recipe.seed, min_chars=recipe.corpus.min_chars, max_chars=recipe.corpus.max_chars,
-        held_out=recipe.corpus.held_out, held_out_limit=recipe.corpus.held_out_limit, forbidden=forbidden,
+        held_out=recipe.corpus.held_out, held_out_limit=recipe.corpus.held_out_limit, test_texts=_test_texts(run),
     )  # fmt: skip
     write_json(folder / "report.json", asdict(report))
     return asdict(report)
+
+
+def _test_data(run: Run) -> Any:
+    """Return what identifies the test data that are kept out of the corpus; the hub is not asked."""
+    from babelpress.evaluation.test_data import identify_test_data
+
+    settings = run.recipe.evaluation
+    if not run.recipe.corpus.decontaminate:
+        return None
+    return identify_test_data(settings.tasks, languages=settings.languages, data_dir=run.data_dir)
+
+
+def _test_texts(run: Run) -> SuiteTexts | None:
+    """Read all that the student will be tested on. Raises EvaluationError where a task's data are out of reach."""
+    from babelpress.evaluation.test_data import read_test_data
+
+    settings = run.recipe.evaluation
+    if not run.recipe.corpus.decontaminate:
+        return None
+    embedded = [text for meaning in held_out_meanings() for text in meaning.texts.values()]
+    texts = read_test_data(settings.tasks, languages=settings.languages, data_dir=run.data_dir)
+    return SuiteTexts([(EMBEDDED, embedded), *texts])
 
 
 def _items(run: Run) -> Iterator[Sentence | BadLine]:
