@@ -158,9 +158,7 @@ def _matches(sentences: list[Sentence], test_texts: SuiteTexts | None) -> list[M
     return found
 
 
-def _by_task(
-    tasks: tuple[str, ...] | None, matches: Counter[tuple[str, Likeness]]
-) -> dict[str, TaskMatches] | None:
+def _by_task(tasks: tuple[str, ...] | None, matches: Counter[tuple[str, Likeness]]) -> dict[str, TaskMatches] | None:
     if tasks is None:
         return None
     return {task: TaskMatches(matches[task, Likeness.EXACT], matches[task, Likeness.NEAR]) for task in tasks}

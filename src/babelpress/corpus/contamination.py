@@ -1,7 +1,7 @@
 """Find sentences that stand, exactly or nearly, in the test data of the suite that will be reported.
 
 Texts are compared by their letters, marks and digits alone (`clean.comparison_key`). Two are nearly equal when
-runs that both have make up four fifths of the shorter one, and either the longer one is at most twice as long or
+runs that both have make up four fifths of the shorter one, and either the longer one is at most half as long again or
 what they share is as long as 13 words (the overlap of Brown et al. 2020, appendix C; https://arxiv.org/abs/2005.14165).
 Short texts are compared exactly: too many of them are everybody's.
 
@@ -24,6 +24,7 @@ from babelpress.corpus.clean import comparison_key
 
 EMBEDDED = "embedded sentences"
 _SHARE = 0.8  # of the shorter text's characters
+_LONGER = 1.5  # times as long a text may be as the other, where they do not share 13 words
 _CHUNK = 1 << 20  # characters hashed at once while the index is made
 _PAIRS = 1 << 21  # (sentence, test text) pairs looked at together
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd; 2**64 / golden ratio
@@ -45,7 +46,7 @@ class _Measure:
 
 # A run that is always found has 13 letters, or 6 of the characters that stand for syllables and words.
 _LETTERS = _Measure(gram=8, window=6, least=16, long=60)
-_SYLLABLES = _Measure(gram=4, window=3, least=8, long=24)
+_SYLLABLES = _Measure(gram=3, window=4, least=8, long=24)
 
 
 class Likeness(str, Enum):
@@ -107,8 +108,8 @@ class SuiteTexts:
             near: dict[int, set[str]] = {}
             for place, text in self._indexes[measure].near([key for _, key in pairs]):
                 near.setdefault(pairs[place][0], set()).update(self._owners[text])
-            for number, tasks in near.items():
-                found[number] = Match(Likeness.NEAR, tuple(task for task in self.tasks if task in tasks))
+            for number, names in near.items():
+                found[number] = Match(Likeness.NEAR, tuple(task for task in self.tasks if task in names))
         return found
 
 
@@ -156,7 +157,7 @@ class _RunIndex:
         sentences, texts = np.divmod(pairs, len(self._keys))
         first, second = lengths[sentences], self._lengths[texts]
         short = np.minimum(first, second)
-        able = (np.maximum(first, second) <= 2 * short) | (short >= self._measure.long)
+        able = (np.maximum(first, second) <= _LONGER * short) | (short >= self._measure.long)
         yield from zip(sentences[able].tolist(), texts[able].tolist(), strict=True)
 
 
@@ -175,7 +176,7 @@ def _nearly_equal(first: str, second: str, measure: _Measure) -> bool:
     """Tell whether runs that both have make up enough of the shorter text."""
     short, long = sorted((first, second), key=len)
     needed = _SHARE * len(short)
-    if len(long) > 2 * len(short):
+    if len(long) > _LONGER * len(short):
         needed = max(needed, measure.long)
     spare = len(short) - needed  # how many characters may lie in no common run
     end = 0
@@ -189,8 +190,10 @@ def _nearly_equal(first: str, second: str, measure: _Measure) -> bool:
 
 
 def _hash_runs(gram: int, keys: list[str]) -> tuple[Hashes, Numbers, Numbers]:
-    """Return, for every character of the joined texts, the hash of the run that starts there, its text, and how many
-    characters of that text are left; a run of which fewer than `gram` are left is none."""
+    """Return, for every character of the joined texts, the hash of its run, its text, and how much of that is left.
+
+    Where fewer than `gram` characters of the text are left, no run starts.
+    """
     lengths = np.array([len(key) for key in keys], dtype=np.int64)
     joined = "".join(keys).encode("utf-32-le", "surrogatepass") + bytes(4 * gram)
     codes = np.frombuffer(joined, dtype="<u4").astype(np.uint64)
