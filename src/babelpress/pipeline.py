@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from babelpress import distill_steps, processes, steps
+from babelpress import corpus_steps, distill_steps, processes, steps
 from babelpress.errors import BabelpressError
 from babelpress.files import hold, write_text
 from babelpress.recipe import LayerMethod, Recipe
@@ -24,7 +24,7 @@ from babelpress.teacher import read_teacher
 STAGES: dict[str, Stage[Run]] = {
     stage.name: stage
     for stage in (
-        Stage("corpus", (), steps.corpus_settings, steps.make_corpus),
+        Stage("corpus", (), corpus_steps.corpus_settings, corpus_steps.make_corpus, version=2),
         Stage("vocabulary", ("corpus",), steps.vocabulary_settings, steps.make_vocabulary, shared=True, version=2),
         Stage("layers", ("corpus",), steps.layers_settings, steps.make_layers),
         Stage("pressed", ("vocabulary", "layers"), steps.pressed_settings, steps.make_pressed, version=2),

@@ -188,13 +188,18 @@ Source = Annotated[BundledSource | PiecesSource | FileSource | HubSource | MtebT
 
 
 class CorpusSection(_Section):
-    """Where the sentences come from and which of them are set aside."""
+    """Where the sentences come from and which of them are set aside.
+
+    `decontaminate` leaves out every sentence that the test data of evaluation.tasks have, exactly or nearly; those
+    data must then be there (hub or --data-dir) before the corpus is made.
+    """
 
     sources: tuple[Source, ...] = Field(min_length=1)
     min_chars: int = Field(default=2, ge=1)
     max_chars: int = Field(default=4000, ge=1)
     held_out: float = Field(default=0.01, gt=0.0, lt=1.0)
     held_out_limit: int = Field(default=4000, ge=1)
+    decontaminate: bool = True
 
 
 class LayersSection(_Section):

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babelpress import processes
-from babelpress.corpus.build import build_corpus, count_rows, read_texts
-from babelpress.corpus.bundled import held_out_meanings, load_meanings
+from babelpress.corpus.build import count_rows, read_texts
 from babelpress.corpus.hub_sources import local_copy, mteb_train_source
-from babelpress.corpus.sentence import BadLine, Sentence, Split
-from babelpress.corpus.sources import read_source, source_files
-from babelpress.files import hash_file, hash_folder, hash_json, write_json
+from babelpress.corpus.sentence import Split
+from babelpress.files import hash_folder, write_json
 from babelpress.machine import describe_machine
 from babelpress.recipe import (
-    FileSource,
     HubSource,
     KeptRows,
     LayerMethod,
     MtebTrainSource,
     ParallelSource,
-    PiecesSource,
     Pooler,
     Recipe,
 )
@@ -51,53 +47,6 @@ class Run:
     def path(self, stage: str) -> Path:
         """Return the folder of a stage."""
         return self.folder / stage
-
-
-# --- corpus -------------------------------------------------------------------------------------
-
-
-def corpus_settings(run: Run) -> Any:
-    """Return what the corpus depends on, the content of every local file included."""
-    recipe = run.recipe
-    files = [
-        [file.name, hash_file(file)]  # not by name: en/train.txt and ko/train.txt share theirs
-        for source in recipe.corpus.sources
-        if isinstance(source, FileSource)
-        for file, _ in source_files(source, languages=recipe.languages, data_dir=run.data_dir)
-    ]
-    return {
-        "corpus": dump(recipe.corpus),
-        "languages": recipe.languages,
-        "seed": recipe.seed,
-        "files": files,
-        "copies": _copies(run, [s for s in recipe.corpus.sources if not isinstance(s, FileSource)]),
-        "embedded": hash_json([list(meaning.texts.items()) for meaning in load_meanings()]),
-        "pieces": run.teacher.fingerprint if any(isinstance(s, PiecesSource) for s in recipe.corpus.sources) else None,
-    }
-
-
-def make_corpus(run: Run, folder: Path) -> dict[str, Any]:
-    """Write the corpus."""
-    recipe = run.recipe
-    forbidden = [text for meaning in held_out_meanings() for text in meaning.texts.values()]
-    report = build_corpus(
-        _items(run), folder, seed=recipe.seed, min_chars=recipe.corpus.min_chars, max_chars=recipe.corpus.max_chars,
-        held_out=recipe.corpus.held_out, held_out_limit=recipe.corpus.held_out_limit, forbidden=forbidden,
-    )  # fmt: skip
-    write_json(folder / "report.json", asdict(report))
-    return asdict(report)
-
-
-def _items(run: Run) -> Iterator[Sentence | BadLine]:
-    from babelpress.vocabulary.surface import with_space_marks
-    from babelpress.vocabulary.tokenizer_file import read_tokenizer_file
-
-    sources = run.recipe.corpus.sources
-    pieces: list[str] = []
-    if any(isinstance(source, PiecesSource) for source in sources):
-        pieces = with_space_marks(read_tokenizer_file(run.teacher.folder / "tokenizer.json"))
-    for source in sources:
-        yield from read_source(source, recipe=run.recipe, data_dir=run.data_dir, pieces=pieces)
 
 
 # --- vocabulary and layers ----------------------------------------------------------------------
@@ -325,7 +274,7 @@ def _dump_evaluation(run: Run) -> Any:
     return settings
 
 
-def _copies(run: Run, sources: Iterable[object]) -> dict[str, str]:
+def copies(run: Run, sources: Iterable[object]) -> dict[str, str]:
     """Return the content hashes of the local copies that hub sources are read from."""
     if run.data_dir is None:
         return {}
@@ -375,7 +324,7 @@ def report_settings(run: Run) -> Any:
     """Return what the picture depends on besides the models."""
     return {
         "visualization": dump(run.recipe.visualization),
-        "copies": _copies(run, [run.recipe.visualization.source]),
+        "copies": copies(run, [run.recipe.visualization.source]),
         "seed": run.recipe.seed,
         "languages": run.recipe.languages,
         "teacher": teacher_key(run),

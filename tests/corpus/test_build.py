@@ -17,8 +17,6 @@ from hypothesis import strategies as st
 
 from babelpress.corpus import build as build_module
 from babelpress.corpus.build import CorpusReport, build_corpus, count_rows, read_texts, split_files
-from babelpress.corpus.bundled import held_out_meanings
-from babelpress.corpus.clean import comparison_key
 from babelpress.corpus.sentence import BadLine, Sentence, Split
 from babelpress.corpus.sources import read_source
 from babelpress.corpus.split import split_of
@@ -78,12 +76,13 @@ from pathlib import Path
 from babelpress.corpus.build import build_corpus
 from babelpress.corpus.sources import read_source
 from babelpress.corpus.bundled import held_out_meanings
+from babelpress.corpus.contamination import SuiteTexts
 from babelpress.recipe import Recipe
 recipe = Recipe.load("demo", overrides=["languages=[en, ko, th]", "corpus.sources.0.variants=2"])
 items = read_source(recipe.corpus.sources[0], recipe=recipe, data_dir=None)
-forbidden = {text for meaning in held_out_meanings() for text in meaning.texts.values()}
+held = {text for meaning in held_out_meanings() for text in meaning.texts.values()}
 report = build_corpus(items, Path(sys.argv[1]), seed=1, min_chars=2, max_chars=400, held_out=0.05, held_out_limit=99,
-    forbidden=forbidden)
+    test_texts=SuiteTexts([("held out", held)]))
 print(report)
 """
 
@@ -177,44 +176,6 @@ def test_a_full_split_sends_the_rest_nowhere(tmp_path: Path):
     report = build(tmp_path, [train("one"), *more], held_out_limit=4)
     assert report.splits == {"train": 1, "validation": 4, "test": 1}
     assert report.dropped == {"validation split is full": 6}
-
-
-# --- held-out evaluation sentences ----------------------------------------------------------------
-
-
-def disguises(text: str) -> list[str]:
-    bare = "".join(character for character in text if unicodedata.category(character)[0] != "P")
-    wide = "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text)
-    spaced = "  ".join(text.split())
-    return [
-        text,
-        text.upper(),
-        text.lower(),
-        bare,
-        wide,
-        f"- «{spaced}»!!! 👍\ufe0f",
-        unicodedata.normalize("NFD", text),
-    ]
-
-
-def test_no_disguise_of_a_held_out_embedded_sentence_is_trained_on(tmp_path: Path):
-    forbidden = [text for meaning in held_out_meanings() for text in meaning.texts.values()]
-    copies = [Sentence(copy, "en", "user") for text in forbidden for copy in disguises(text)]
-    report = build(tmp_path, [train("something else"), *copies], held_out=0.01, forbidden=forbidden, max_chars=1000)
-    banned = {comparison_key(text) for text in forbidden}
-    assert texts(tmp_path, Split.TRAIN) == {"something else"}
-    assert {comparison_key(text) for text in texts(tmp_path, Split.VALIDATION)} & banned == set()
-    assert report.dropped["equal to a held-out evaluation sentence"] > 5000
-
-
-def test_a_held_out_sentence_may_be_tested_on(tmp_path: Path):
-    build(tmp_path, [train("one"), Sentence("Held out!", "en", "x", split=Split.TEST)], forbidden=["held out"])
-    assert texts(tmp_path, Split.TEST) == {"Held out!", "a test sentence"}
-
-
-def test_a_forbidden_text_without_letters_forbids_nothing(tmp_path: Path):
-    build(tmp_path, [train("?!"), train("👍")], forbidden=["...", ""])
-    assert texts(tmp_path, Split.TRAIN) == {"?!", "👍"}
 
 
 # --- what is counted and what is written ----------------------------------------------------------

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from babelpress.corpus.clean import Rejected, clean, comparison_key
+from babelpress.corpus.clean import Rejected, clean
+from babelpress.corpus.contamination import Likeness, Match, SuiteTexts
 from babelpress.corpus.sentence import BadLine, Sentence, Split
 from babelpress.corpus.split import split_of
 from babelpress.errors import SourceError
@@ -29,17 +31,30 @@ from babelpress.progress import bar
 BUCKETS = 128  # files open at once; macOS allows 256
 ROWS_PER_FILE = 1 << 18
 _ROWS_PER_WRITE = 1 << 13
+_BATCH = 1 << 12  # sentences looked for in the test data at once
 _SCHEMA = pa.schema([("text", pa.string()), ("language", pa.string()), ("source", pa.string())])
 
 
 @dataclass(frozen=True)
+class TaskMatches:
+    """How many sentences were left out because a task's test data have them, or something nearly equal."""
+
+    exact: int = 0
+    near: int = 0
+
+
+@dataclass(frozen=True)
 class CorpusReport:
-    """What went into a corpus and what was left out."""
+    """What went into a corpus and what was left out.
+
+    `contamination` is by task, None where nobody looked; a sentence that several tasks have counts for each.
+    """
 
     splits: dict[str, int]
     languages: dict[str, int]
     sources: dict[str, int]
     dropped: dict[str, int]
+    contamination: dict[str, TaskMatches] | None = None
 
     @property
     def train(self) -> int:
@@ -56,36 +71,35 @@ def build_corpus(
     max_chars: int,
     held_out: float,
     held_out_limit: int,
-    forbidden: Iterable[str] = (),
+    test_texts: SuiteTexts | None = None,
 ) -> CorpusReport:
-    """Write `train-*.parquet`, `validation.parquet` and `test.parquet` into a folder.
+    """Write `train-*.parquet`, `validation-*.parquet` and `test-*.parquet` into a folder.
 
-    Texts that equal a `forbidden` one but for width, case, spaces and punctuation are never trained
-    on. Raises SourceError when no training sentence is left.
+    Sentences that stand in `test_texts`, exactly or nearly, are left out and counted by task, but for those whose
+    source says that they are test sentences themselves. Raises SourceError when no training sentence is left.
     """
     dropped: Counter[str] = Counter()
-    banned = {_digest(key) for text in forbidden if (key := comparison_key(text))}
+    matches: Counter[tuple[str, Likeness]] = Counter()
     buckets = folder / "buckets"
     buckets.mkdir()
     with bar("corpus: reading", unit="sentences") as advance, ExitStack() as stack:
         files = [
             stack.enter_context((buckets / f"{number:03d}").open("w", encoding="utf-8")) for number in range(BUCKETS)
         ]
-        for item in items:
-            advance()
-            try:
-                sentence = _checked(item, min_chars=min_chars, max_chars=max_chars)
-            except Rejected as reason:
-                dropped[str(reason)] += 1
-                continue
-            split = sentence.split or split_of(sentence.group or sentence.text, seed=seed, held_out=held_out)
-            if banned and split is not Split.TEST and _digest(comparison_key(sentence.text)) in banned:
-                dropped["equal to a held-out evaluation sentence"] += 1
-                continue
-            record = [sentence.text, sentence.language, sentence.source, split.value]
-            number = xxhash.xxh3_64_intdigest(sentence.text.encode()) % BUCKETS
-            files[number].write(json.dumps(record, ensure_ascii=False) + "\n")
-    report = _write(buckets, folder, dropped, held_out_limit)
+        for batch in _batches(items):
+            cleaned = _cleaned(batch, dropped, min_chars=min_chars, max_chars=max_chars)
+            for sentence, match in zip(cleaned, _matches(cleaned, test_texts), strict=True):
+                if match is not None:
+                    matches.update((task, match.likeness) for task in match.tasks)
+                    dropped[_REASONS[match.likeness]] += 1
+                    continue
+                split = sentence.split or split_of(sentence.group or sentence.text, seed=seed, held_out=held_out)
+                record = [sentence.text, sentence.language, sentence.source, split.value]
+                number = xxhash.xxh3_64_intdigest(sentence.text.encode()) % BUCKETS
+                files[number].write(json.dumps(record, ensure_ascii=False) + "\n")
+            advance(len(batch))
+    tasks = None if test_texts is None else test_texts.tasks
+    report = _write(buckets, folder, dropped, held_out_limit, _by_task(tasks, matches))
     remove_tree(buckets)
     _check(report, held_out)
     return report
@@ -109,6 +123,47 @@ def count_rows(folder: Path, split: Split) -> int:
     return sum(pq.ParquetFile(file).metadata.num_rows for file in split_files(folder, split))
 
 
+_REASONS = {
+    Likeness.EXACT: "equal to a test text",
+    Likeness.NEAR: "nearly equal to a test text",
+}
+
+
+def _batches(items: Iterable[Sentence | BadLine]) -> Iterator[list[Sentence | BadLine]]:
+    rest = iter(items)
+    while batch := list(islice(rest, _BATCH)):
+        yield batch
+
+
+def _cleaned(
+    batch: list[Sentence | BadLine], dropped: Counter[str], *, min_chars: int, max_chars: int
+) -> list[Sentence]:
+    kept = []
+    for item in batch:
+        try:
+            kept.append(_checked(item, min_chars=min_chars, max_chars=max_chars))
+        except Rejected as reason:
+            dropped[str(reason)] += 1
+    return kept
+
+
+def _matches(sentences: list[Sentence], test_texts: SuiteTexts | None) -> list[Match | None]:
+    """Look for sentences in the test data; those that are test sentences by their source are not looked for."""
+    if test_texts is None:
+        return [None] * len(sentences)
+    places = [place for place, sentence in enumerate(sentences) if sentence.split is not Split.TEST]
+    found: list[Match | None] = [None] * len(sentences)
+    for place, match in zip(places, test_texts.find([sentences[place].text for place in places]), strict=True):
+        found[place] = match
+    return found
+
+
+def _by_task(tasks: tuple[str, ...] | None, matches: Counter[tuple[str, Likeness]]) -> dict[str, TaskMatches] | None:
+    if tasks is None:
+        return None
+    return {task: TaskMatches(matches[task, Likeness.EXACT], matches[task, Likeness.NEAR]) for task in tasks}
+
+
 def _checked(item: Sentence | BadLine, *, min_chars: int, max_chars: int) -> Sentence:
     if isinstance(item, BadLine):
         raise Rejected(item.reason)
@@ -123,7 +178,13 @@ def _writable(name: str) -> str:
     return name.encode(errors="replace").decode()
 
 
-def _write(buckets: Path, folder: Path, dropped: Counter[str], held_out_limit: int) -> CorpusReport:
+def _write(
+    buckets: Path,
+    folder: Path,
+    dropped: Counter[str],
+    held_out_limit: int,
+    contamination: dict[str, TaskMatches] | None,
+) -> CorpusReport:
     languages: Counter[str] = Counter()
     sources: Counter[str] = Counter()
     with ExitStack() as stack:
@@ -147,7 +208,11 @@ def _write(buckets: Path, folder: Path, dropped: Counter[str], held_out_limit: i
             advance()
     rows = {split.value: writers[split].rows for split in Split}
     return CorpusReport(
-        rows, dict(sorted(languages.items())), dict(sorted(sources.items())), dict(sorted(dropped.items()))
+        splits=rows,
+        languages=dict(sorted(languages.items())),
+        sources=dict(sorted(sources.items())),
+        dropped=dict(sorted(dropped.items())),
+        contamination=contamination,
     )
 
 

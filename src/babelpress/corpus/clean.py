@@ -36,5 +36,17 @@ def clean(text: str, *, min_chars: int, max_chars: int) -> str:
 def comparison_key(text: str) -> str:
     """Return what two texts share when only width, case, spaces and punctuation differ."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    kept = (character for character in folded if unicodedata.category(character)[0] in "LMN")
-    return "".join(character for character in kept if not "\ufe00" <= character <= "\ufe0f")  # they follow emoji
+    return folded.translate(_KEPT)
+
+
+class _Kept(dict[int, int | None]):
+    """What `str.translate` looks up: letters, marks and digits stay; asked for each character once."""
+
+    def __missing__(self, code: int) -> int | None:
+        variation = 0xFE00 <= code <= 0xFE0F  # they follow emoji
+        kept = None if variation or unicodedata.category(chr(code))[0] not in "LMN" else code
+        self[code] = kept
+        return kept
+
+
+_KEPT = _Kept()

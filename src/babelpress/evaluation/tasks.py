@@ -44,7 +44,7 @@ def check_tasks(names: tuple[str, ...]) -> None:
 
     import mteb
 
-    with _quiet():
+    with quiet():
         known = {task.metadata.name for task in mteb.get_tasks(exclude_superseded=False, exclude_beta=False)}
     for name in names:
         if name not in known:
@@ -109,13 +109,13 @@ def run_tasks(
     _set_prompts(model, prompts)
     model.model_card_data.model_name = model_id
     model.model_card_data.base_model_revision = weights_hash
-    with _quiet():
+    with quiet():
         encoder = SentenceTransformerEncoderWrapper(model)
     scores = []
     for name in track(names, f"evaluation: {model_id.rpartition('/')[2]}", total=len(names), unit="tasks"):
         task = open_task(name, languages=languages, data_dir=data_dir)
         try:
-            with _quiet():
+            with quiet():
                 result = mteb.evaluate(
                     encoder,
                     [task],
@@ -125,7 +125,7 @@ def run_tasks(
                 )
         except Exception as error:
             raise EvaluationError(
-                f"task {name} failed for {model_id}: {_reason(error, task)}; local data: --data-dir DIR (DIR/{name})"
+                f"task {name} failed for {model_id}: {reason(error, task)}; local data: --data-dir DIR (DIR/{name})"
             ) from error
         scores.append(_score(name, task, result.task_results[0]))
     return scores
@@ -140,7 +140,7 @@ def _set_prompts(model: SentenceTransformer, prompts: dict[str, str]) -> None:
     from mteb.models.abs_encoder import AbsEncoder
 
     try:
-        with _quiet():
+        with quiet():
             AbsEncoder.validate_task_to_prompt_name(prompts)
     except KeyError as error:
         raise EvaluationError(f"evaluation.prompts: {' '.join(str(error.args[0]).split())[:200]}") from None
@@ -178,14 +178,14 @@ def _local_subsets(folder: Path) -> set[str]:
     return set(re.findall(r"^\s*-\s*config_name:\s*['\"]?([\w.-]+)", text, flags=re.MULTILINE))
 
 
-def _reason(error: Exception, task: AbsTask) -> str:
+def reason(error: Exception, task: AbsTask) -> str:
     if isinstance(error, OSError | ConnectionError) or "Connection" in type(error).__name__:
         return f"its data {task.metadata.dataset['path']} are not on this machine and {explain(error)}"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the libraries' warnings from the user, who chose the task: newer versions of it, deprecated calls."""
     for name in ("mteb", "datasets", "huggingface_hub", "sentence_transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)

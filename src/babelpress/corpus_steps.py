@@ -1,0 +1,83 @@
+"""The stage that gathers the text: what it depends on and what it does, the test data that are kept out included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from babelpress.corpus.build import build_corpus
+from babelpress.corpus.bundled import held_out_meanings, load_meanings
+from babelpress.corpus.contamination import EMBEDDED, SuiteTexts
+from babelpress.corpus.sentence import BadLine, Sentence
+from babelpress.corpus.sources import read_source, source_files
+from babelpress.files import hash_file, hash_json, write_json
+from babelpress.recipe import FileSource, PiecesSource
+from babelpress.steps import Run, copies, dump
+
+
+def corpus_settings(run: Run) -> Any:
+    """Return what the corpus depends on, the content of every local file included."""
+    recipe = run.recipe
+    files = [
+        [file.name, hash_file(file)]  # not by name: en/train.txt and ko/train.txt share theirs
+        for source in recipe.corpus.sources
+        if isinstance(source, FileSource)
+        for file, _ in source_files(source, languages=recipe.languages, data_dir=run.data_dir)
+    ]
+    return {
+        "corpus": dump(recipe.corpus),
+        "languages": recipe.languages,
+        "seed": recipe.seed,
+        "files": files,
+        "copies": copies(run, [s for s in recipe.corpus.sources if not isinstance(s, FileSource)]),
+        "test_data": _test_data(run),
+        "embedded": hash_json([list(meaning.texts.items()) for meaning in load_meanings()]),
+        "pieces": run.teacher.fingerprint if any(isinstance(s, PiecesSource) for s in recipe.corpus.sources) else None,
+    }
+
+
+def make_corpus(run: Run, folder: Path) -> dict[str, Any]:
+    """Write the corpus."""
+    recipe = run.recipe
+    report = build_corpus(
+        _items(run), folder, seed=recipe.seed, min_chars=recipe.corpus.min_chars, max_chars=recipe.corpus.max_chars,
+        held_out=recipe.corpus.held_out, held_out_limit=recipe.corpus.held_out_limit, test_texts=_test_texts(run),
+    )  # fmt: skip
+    write_json(folder / "report.json", asdict(report))
+    return asdict(report)
+
+
+def _test_data(run: Run) -> Any:
+    """Return what identifies the test data that are kept out of the corpus; the hub is not asked."""
+    from babelpress.evaluation.test_data import identify_test_data
+
+    settings = run.recipe.evaluation
+    if not run.recipe.corpus.decontaminate:
+        return None
+    return identify_test_data(settings.chosen_tasks(), languages=settings.chosen_languages(), data_dir=run.data_dir)
+
+
+def _test_texts(run: Run) -> SuiteTexts | None:
+    """Read all that the student will be tested on. Raises EvaluationError where a task's data are out of reach."""
+    from babelpress.evaluation.test_data import read_test_data
+
+    settings = run.recipe.evaluation
+    if not run.recipe.corpus.decontaminate:
+        return None
+    embedded = [text for meaning in held_out_meanings() for text in meaning.texts.values()]
+    texts = read_test_data(settings.chosen_tasks(), languages=settings.chosen_languages(), data_dir=run.data_dir)
+    return SuiteTexts([(EMBEDDED, embedded), *texts])
+
+
+def _items(run: Run) -> Iterator[Sentence | BadLine]:
+    from babelpress.vocabulary.surface import with_space_marks
+    from babelpress.vocabulary.tokenizer_file import read_tokenizer_file
+
+    sources = run.recipe.corpus.sources
+    pieces: list[str] = []
+    if any(isinstance(source, PiecesSource) for source in sources):
+        pieces = with_space_marks(read_tokenizer_file(run.teacher.folder / "tokenizer.json"))
+    for source in sources:
+        yield from read_source(source, recipe=run.recipe, data_dir=run.data_dir, pieces=pieces)
