@@ -74,8 +74,8 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "
 # Where each run of the chain is killed: (stage at work, function, n-th call, after it instead of before).
 # Every run goes on from what the one before it left.
 KILLS = {
-    "corpus, reading": ("corpus", "corpus.build:_digest", 1200, False),
-    "corpus, deduplicating": ("corpus", "corpus.build:_digest", 3200, False),
+    "corpus, reading": ("corpus", "corpus.build:_checked", 1200, False),
+    "corpus, deduplicating": ("corpus", "corpus.build:_digest", 600, False),
     "corpus, before its manifest": ("corpus", "stages:hash_file", 1, False),
     "vocabulary, counted but not planned": ("vocabulary", "vocabulary.choose:plan_vocabulary", 1, False),
     "pressed, weights without tokenizer": ("pressed", "student.build:write_student_files", 1, False),
