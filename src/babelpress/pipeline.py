@@ -25,9 +25,9 @@ STAGES: dict[str, Stage[Run]] = {
     stage.name: stage
     for stage in (
         Stage("corpus", (), corpus_steps.corpus_settings, corpus_steps.make_corpus, version=2),
-        Stage("vocabulary", ("corpus",), steps.vocabulary_settings, steps.make_vocabulary, shared=True, version=2),
+        Stage("vocabulary", ("corpus",), steps.vocabulary_settings, steps.make_vocabulary, shared=True, version=3),
         Stage("layers", ("corpus",), steps.layers_settings, steps.make_layers),
-        Stage("pressed", ("vocabulary", "layers"), steps.pressed_settings, steps.make_pressed, version=2),
+        Stage("pressed", ("vocabulary", "layers"), steps.pressed_settings, steps.make_pressed, version=3),
         Stage(
             "targets",
             ("corpus", "layers"),

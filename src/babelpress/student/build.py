@@ -95,7 +95,8 @@ def press_weights(
         )  # fmt: skip
     else:
         new = noise_rows(rows, len(vocabulary.new_pieces), seed=seed)
-    rows = np.concatenate([rows, new])
+    split = len(vocabulary.kept) - vocabulary.behind
+    rows = np.concatenate([rows[:split], new, rows[split:]])
     if spelling is not None:
         rows = fitted_rows(rows, spelling, lambda ids: checkpoint.read(matrix, rows=ids))
     weights = {WORD_EMBEDDINGS: rows}

@@ -57,8 +57,10 @@ def plan_vocabulary(
         kept = lexicon.close(must | _covering(counts, share=coverage or 1.0, plain=plain))
     else:
         kept = lexicon.close(must | ((totals >= min_count) & (plain | _mask(lexicon, set(tokenizer.added.values())))))
+    last = tokenizer.behind
     return VocabularyPlan(
-        kept=tuple(np.flatnonzero(kept).tolist()),
+        kept=tuple(sorted(np.flatnonzero(kept).tolist(), key=lambda number: (number in last, number))),
+        behind=sum(bool(kept[number]) for number in last),
         new_pieces=new,
         languages=_coverage(lexicon, counts, kept=kept, asked=asked),
         unseen=int((totals[kept] == 0).sum()),
@@ -82,8 +84,8 @@ def spell_dropped(
     dropped = np.flatnonzero((weights > 0) & ~kept)
     parts, starts = lexicon.parts(dropped, kept)
     new_ids = np.full(len(kept) + 1, -1, dtype=np.int64)  # one more, for -1
-    new_ids[list(plan.kept)] = np.arange(len(plan.kept))
-    own = np.concatenate([weights[list(plan.kept)], np.zeros(len(plan.new_pieces))])
+    new_ids[list(plan.id_map)] = list(plan.id_map.values())
+    own = np.array(plan.in_order(weights[list(plan.kept)].tolist(), [0.0] * len(plan.new_pieces)))
     return dropped, new_ids[parts], starts, weights[dropped], own
 
 

@@ -168,11 +168,12 @@ class UnigramLexicon:
     def duties(self, *, byte_fallback: bool) -> set[int]:
         """Return the space mark, byte pieces of its own, and what the unknown score hangs on.
 
-        Byte pieces are of use only all together (FIELD_NOTES A4), and with fallback they hold the lowest
-        score; without, the least probable piece does (A3).
+        Byte pieces are of use only all together (FIELD_NOTES A4), where the tokenizer falls back to them or is to;
+        with fallback they hold the lowest score; without, the least probable piece does (A3).
         """
         ids = self.file.ids
-        own = {ids[piece] for piece in (META, *BYTE_PIECES) if piece in ids}
+        bytes_too = BYTE_PIECES if byte_fallback or self.file.model.get("byte_fallback") else ()
+        own = {ids[piece] for piece in (META, *bytes_too) if piece in ids}
         lowest = int(np.argmin(self.file.scores[: len(self.file.model["vocab"])]))
         return own if byte_fallback else own | {lowest}
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from babelpress.files import hash_json, read_json, write_json
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,11 @@ class DroppedCharacters:
 
 @dataclass(frozen=True)
 class VocabularyPlan:
-    """Which rows the student's embedding matrix has, in order: kept teacher ids, then new pieces."""
+    """Which rows the student's embedding matrix has, in order: kept teacher ids, new pieces, the last kept ids.
+
+    The last `behind` of `kept` are added tokens that are no pieces of the teacher's model; so that they are none of
+    the student's, they stand behind all pieces.
+    """
 
     kept: tuple[int, ...]
     new_pieces: tuple[str, ...]
@@ -47,6 +54,7 @@ class VocabularyPlan:
     alphabet_kept: int
     alphabet_missing: tuple[str, ...]
     dropped: DroppedCharacters = DroppedCharacters()
+    behind: int = 0
 
     @property
     def rows(self) -> int:
@@ -56,11 +64,22 @@ class VocabularyPlan:
     @cached_property
     def id_map(self) -> dict[int, int]:
         """Return old id → new id for the kept pieces."""
-        return {old: new for new, old in enumerate(self.kept)}
+        split = len(self.kept) - self.behind
+        return {old: new if new < split else new + len(self.new_pieces) for new, old in enumerate(self.kept)}
+
+    @property
+    def pieces(self) -> int:
+        """Return how many rows are pieces of the student's model; added tokens stand behind them."""
+        return self.rows - self.behind
+
+    def in_order(self, kept: Sequence[T], new: Sequence[T]) -> list[T]:
+        """Return what belongs to the kept ids and to the new pieces in the order of the rows."""
+        split = len(self.kept) - self.behind
+        return [*kept[:split], *new, *kept[split:]]
 
     def digest(self) -> str:
         """Hash what the student depends on: the kept ids and the new pieces."""
-        return hash_json([list(self.kept), list(self.new_pieces)])
+        return hash_json([list(self.kept), list(self.new_pieces), self.behind])
 
     def save(self, path: Path) -> None:
         """Write the plan as JSON."""
@@ -68,6 +87,7 @@ class VocabularyPlan:
             "rows": self.rows,
             "kept": list(self.kept),
             "new_pieces": list(self.new_pieces),
+            "behind": self.behind,
             "languages": {code: vars(coverage) for code, coverage in self.languages.items()},
             "unseen": self.unseen,
             "alphabet_kept": self.alphabet_kept,
@@ -83,6 +103,7 @@ class VocabularyPlan:
         return cls(
             kept=tuple(values["kept"]),
             new_pieces=tuple(values["new_pieces"]),
+            behind=values["behind"],
             languages={code: LanguageCoverage(**coverage) for code, coverage in values["languages"].items()},
             unseen=values["unseen"],
             alphabet_kept=values["alphabet_kept"],

@@ -25,19 +25,20 @@ _BYTES_PER_CHARACTER = 4
 def rewrite_tokenizer(tokenizer: TokenizerFile, plan: VocabularyPlan) -> dict[str, Any]:
     """Return a new tokenizer.json with the plan's pieces, every id in it mapped.
 
-    Added tokens behind the model's own pieces become pieces of the model, where the ids of a smaller
-    vocabulary have no gap; added tokens that the plan dropped are dropped. Truncation and padding are never
+    Added tokens of text that are no pieces of the model stay behind its pieces; special ones that are none become
+    pieces, and added tokens that the plan dropped are dropped. Truncation and padding are never
     carried over (FIELD_NOTES A13). Raises TeacherError for an id that the plan dropped.
     """
     model = {key: value for key, value in tokenizer.model.items() if key not in {"vocab", "merges"}}
     result = copy.deepcopy({**tokenizer.raw, "model": model})  # 250,000 pieces are slow to copy
     result["truncation"] = None
     result["padding"] = None
-    result["added_tokens"] = [
+    added = [
         {**token, "id": new_id(plan, token["id"], token["content"])}
         for token in tokenizer.raw.get("added_tokens") or []
         if token["id"] in plan.id_map or token["id"] in tokenizer.named_ids
     ]
+    result["added_tokens"] = sorted(added, key=lambda token: token["id"])  # readers count those behind the pieces up
     if result.get("post_processor"):
         result["post_processor"] = _map_ids(result["post_processor"], plan)
     _REWRITES[tokenizer.family](result, tokenizer, plan)
@@ -76,7 +77,7 @@ def student_pieces(tokenizer: TokenizerFile, plan: VocabularyPlan) -> list[str]:
         prefix = tokenizer.model.get("continuing_subword_prefix", "##")
         special = set(tokenizer.added) | {tokenizer.model.get("unk_token")}
         pieces = [piece if piece in special else wordpiece_in_bytes(piece, prefix=prefix) for piece in pieces]
-    return [*pieces, *plan.new_pieces]
+    return plan.in_order(pieces, plan.new_pieces)
 
 
 def _rewrite_unigram(result: dict[str, Any], tokenizer: TokenizerFile, plan: VocabularyPlan) -> None:
@@ -86,7 +87,8 @@ def _rewrite_unigram(result: dict[str, Any], tokenizer: TokenizerFile, plan: Voc
     (FIELD_NOTES A3); what a byte piece scores is never asked.
     """
     lowest = min(score for _, score in tokenizer.model["vocab"])
-    scores = [float(tokenizer.scores[old]) for old in plan.kept] + [lowest] * len(plan.new_pieces)
+    kept = [float(tokenizer.scores[old]) for old in plan.kept]
+    scores = plan.in_order(kept, [lowest] * len(plan.new_pieces))
     pieces = student_pieces(tokenizer, plan)
     result["model"]["unk_id"] = new_id(plan, tokenizer.unk_id or 0, "unk_id")
     fallback = bool(plan.new_pieces) or bool(tokenizer.model.get("byte_fallback"))
@@ -95,7 +97,7 @@ def _rewrite_unigram(result: dict[str, Any], tokenizer: TokenizerFile, plan: Voc
         scores = [lowest if piece in bytes_of else score for piece, score in zip(pieces, scores, strict=True)]
         _fall_back_to_bytes(result, pieces)
         _split_behind(result, _LITERAL_BYTE)
-    result["model"]["vocab"] = [list(pair) for pair in zip(pieces, scores, strict=True)]
+    result["model"]["vocab"] = [list(pair) for pair in zip(pieces, scores, strict=True)][: plan.pieces]
 
 
 def _rewrite_bpe(result: dict[str, Any], tokenizer: TokenizerFile, plan: VocabularyPlan) -> None:
@@ -103,7 +105,7 @@ def _rewrite_bpe(result: dict[str, Any], tokenizer: TokenizerFile, plan: Vocabul
 
     A merge of two kept pieces to a dropped one goes; so on text whose pieces are kept the same merges run.
     """
-    pieces = student_pieces(tokenizer, plan)
+    pieces = student_pieces(tokenizer, plan)[: plan.pieces]
     have = {piece: number for number, piece in enumerate(pieces)}
     prefix = tokenizer.model.get("continuing_subword_prefix") or ""
     own = tokenizer.model.get("merges", [])
@@ -124,7 +126,9 @@ def _rewrite_wordpiece(result: dict[str, Any], tokenizer: TokenizerFile, plan: V
 
     The longest piece in characters is the longest in bytes (UTF-8 is prefix-free), so kept text is cut as before.
     """
-    result["model"]["vocab"] = {piece: number for number, piece in enumerate(student_pieces(tokenizer, plan))}
+    result["model"]["vocab"] = {
+        piece: number for number, piece in enumerate(student_pieces(tokenizer, plan)[: plan.pieces])
+    }
     if not plan.new_pieces:
         return
     limit = int(result["model"].get("max_input_chars_per_word", 100))

@@ -92,6 +92,16 @@ class TokenizerFile:
         return frozenset(special | unknown | set(_post_processor_ids(self.raw.get("post_processor"))))
 
     @property
+    def behind(self) -> frozenset[int]:
+        """Return the added tokens of text that are no pieces of the model, whose text it cuts as any other.
+
+        Special ones are not among them: readers find these by name in the model's own vocabulary.
+        """
+        vocabulary = self.model["vocab"]
+        own = set(vocabulary) if isinstance(vocabulary, dict) else {piece for piece, _ in vocabulary}
+        return frozenset(number for text, number in self.added.items() if text not in own) - self.named_ids
+
+    @property
     def plain_ids(self) -> NDArray[np.bool_]:
         """Return which ids are pieces of text: no added tokens, no unknown, no byte pieces; shape (ids,)."""
         plain = np.ones(len(self.pieces), dtype=np.bool_)
