@@ -8,6 +8,7 @@ import pytest
 
 from babelpress import api
 from babelpress.corpus.build import read_texts
+from babelpress.corpus.bundled import held_out_meanings
 from babelpress.corpus.sentence import Split
 from babelpress.errors import EvaluationError
 from babelpress.files import read_json, write_text
@@ -75,6 +76,15 @@ def test_switched_off_the_run_goes_on_and_says_so_in_its_report(data, tiny_teach
     bring_up(run, ["corpus"])
     assert len(texts(run)) == 206
     assert read_json(run.path("corpus") / "report.json")["contamination"] is None
+
+
+def test_the_embedded_sentences_stay_out_even_when_it_is_switched_off(data, tiny_teacher):
+    held_out = held_out_meanings()[0].texts["en"]
+    with (data / "mine.txt").open("a", encoding="utf-8") as file:
+        file.write(f"\n{held_out}\n")
+    run = opened(data, tiny_teacher, OFF)
+    bring_up(run, ["corpus"])
+    assert held_out not in texts(run)
 
 
 def test_another_suite_or_other_test_data_make_the_corpus_again(data, tiny_teacher):

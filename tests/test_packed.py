@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import NamedTuple
 
 import numpy as np
@@ -350,3 +351,21 @@ def test_a_model_that_would_be_run_wrongly_is_told_from_one_that_is_known(models
     assert packs(model)
     monkeypatch.setattr(model[0].auto_model.config, key, value, raising=False)
     assert not packs(model)
+
+
+@pytest.mark.full
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
+def test_compiled_layers_give_the_same_numbers_and_gradients(tmp_path):
+    model = make_model(tmp_path / "teacher", Shape("bert"))
+    found = []
+    for compiled in (False, True):
+        model.zero_grad()
+        encoder = PackedEncoder(model, compiled=compiled)
+        for lengths in ((3, 5, 5), (2, 9, 9, 20)):  # other shapes, the same code
+            packed, _ = pack([[0, *range(5, 3 + length), 2] for length in lengths])
+            embeddings = encoder(packed)
+            embeddings.square()[:, 0].sum().backward()
+        weight = model[0].auto_model.encoder.layer[0].output.dense.weight
+        found.append((embeddings.detach(), weight.grad.clone()))
+    for plain, other in zip(*found, strict=True):
+        torch.testing.assert_close(other, plain, atol=1e-5, rtol=1e-4)

@@ -9,6 +9,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from babelpress import processes
 from babelpress.checks.result import CheckReport
 from babelpress.errors import BabelpressError
 from babelpress.evaluation.compare import Comparison, SubsetRule
@@ -262,7 +263,9 @@ def write_results(run: Run) -> Results:
             "card": "student/README.md",
         },
     )
-    write_json(run.folder / "results.json", results.model_dump(mode="json"))
+    if processes.is_main():
+        write_json(run.folder / "results.json", results.model_dump(mode="json"))
+    processes.wait()
     return results
 
 
@@ -270,6 +273,9 @@ def write_card(run: Run, results: Results) -> Path:
     """Write the model card, and the picture beside it."""
     from babelpress.report.card import PICTURE, render_card
 
+    target = run.path("student") / "README.md"
+    if not processes.is_main():
+        return target
     layers, vocabulary = read_plans(run)
     shown = (read_manifest(run.path("report")) or {})["counts"]
     text = render_card(
@@ -277,7 +283,6 @@ def write_card(run: Run, results: Results) -> Path:
         fertility=load_fertility(run.path("vocabulary") / "fertility.json"), picture=shown,
     )  # fmt: skip
     replace_file(run.path("student") / PICTURE, lambda path: shutil.copyfile(run.path("report") / PICTURE, path))
-    target = run.path("student") / "README.md"
     write_text(target, text)
     return target
 

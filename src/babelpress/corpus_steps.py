@@ -45,8 +45,9 @@ def make_corpus(run: Run, folder: Path) -> dict[str, Any]:
         _items(run), folder, seed=recipe.seed, min_chars=recipe.corpus.min_chars, max_chars=recipe.corpus.max_chars,
         held_out=recipe.corpus.held_out, held_out_limit=recipe.corpus.held_out_limit, test_texts=_test_texts(run),
     )  # fmt: skip
-    write_json(folder / "report.json", asdict(report))
-    return asdict(report)
+    found = asdict(report) if recipe.corpus.decontaminate else {**asdict(report), "contamination": None}
+    write_json(folder / "report.json", found)
+    return found
 
 
 def _test_data(run: Run) -> Any:
@@ -59,15 +60,17 @@ def _test_data(run: Run) -> Any:
     return identify_test_data(settings.chosen_tasks(), languages=settings.chosen_languages(), data_dir=run.data_dir)
 
 
-def _test_texts(run: Run) -> SuiteTexts | None:
-    """Read all that the student will be tested on. Raises EvaluationError where a task's data are out of reach."""
+def _test_texts(run: Run) -> SuiteTexts:
+    """Read all that the student will be tested on; the embedded sentences are never trained on.
+
+    Raises EvaluationError where a task's data are out of reach.
+    """
     from babelpress.evaluation.test_data import read_test_data
 
     settings = run.recipe.evaluation
-    if not run.recipe.corpus.decontaminate:
-        return None
+    tasks = settings.chosen_tasks() if run.recipe.corpus.decontaminate else ()
     embedded = [text for meaning in held_out_meanings() for text in meaning.texts.values()]
-    texts = read_test_data(settings.chosen_tasks(), languages=settings.chosen_languages(), data_dir=run.data_dir)
+    texts = read_test_data(tasks, languages=settings.chosen_languages(), data_dir=run.data_dir)
     return SuiteTexts([(EMBEDDED, embedded), *texts])
 
 

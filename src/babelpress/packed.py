@@ -122,9 +122,9 @@ class PackedEncoder(nn.Module):
 
     `dtype` is that of the matrix products; sums, norms and weights stay fp32, without which a bf16 teacher
     of 12 layers loses a hundred times as much. There is no dropout. With `checkpointing`, layers are computed
-    again in the backward pass instead of being kept; `compiled` ones go through torch.compile. `padded` says
-    whether attention and pooling pad; unless given, they do on a GPU.
-    Raises TeacherError for a model that it does not know how to run.
+    again in the backward pass instead of being kept; with `compiled`, what follows attention goes through
+    torch.compile. `padded` says whether attention and pooling pad; unless given, they do on a GPU. Raises
+    TeacherError for a model that it does not know how to run.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class PackedEncoder(nn.Module):
         self._padded = padded
         self._checkpointing = checkpointing
         self._embeddings, self._layers = encoder.embeddings, encoder.encoder.layer
-        self._layer = torch.compile(self._plain_layer, dynamic=True) if compiled else self._plain_layer
+        self._rest = torch.compile(_behind_attention, dynamic=True) if compiled else _behind_attention
         self._heads = int(encoder.config.num_attention_heads)
         # RoBERTa counts positions from behind the pad id, and gives pads none.
         self._pad = None if encoder.config.model_type == "bert" else int(encoder.config.pad_token_id)
@@ -196,7 +196,8 @@ class PackedEncoder(nn.Module):
             + functional.embedding(self._positions(packed), parts.position_embeddings.weight)
             + parts.token_type_embeddings.weight[0]
         )
-        return _norm(states, parts.LayerNorm)
+        norm = parts.LayerNorm
+        return functional.layer_norm(states, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
     def _positions(self, packed: Packed) -> torch.Tensor:
         """Return the rows of the position table."""
@@ -210,8 +211,8 @@ class PackedEncoder(nn.Module):
     def _pads(self, packed: Packed) -> bool:
         return packed.ids.is_cuda if self._padded is None else self._padded
 
-    def _plain_layer(self, layer: Any, states: torch.Tensor, packed: Packed) -> torch.Tensor:
-        attention, output = layer.attention.self, layer.attention.output
+    def _layer(self, layer: Any, states: torch.Tensor, packed: Packed) -> torch.Tensor:
+        attention = layer.attention.self
         three = (attention.query, attention.key, attention.value)
         mixed = functional.linear(
             states.to(self.dtype),
@@ -219,13 +220,11 @@ class PackedEncoder(nn.Module):
             torch.cat([part.bias for part in three]).to(self.dtype),
         )
         attend = _attend_padded if self._pads(packed) else _attend
-        seen = self._linear(attend(mixed, packed, self._heads), output.dense)
-        states = _norm(seen + states, output.LayerNorm)
-        inner = functional.gelu(self._linear(states, layer.intermediate.dense))
-        return _norm(self._linear(inner, layer.output.dense) + states, layer.output.LayerNorm)
-
-    def _linear(self, states: torch.Tensor, part: nn.Linear) -> torch.Tensor:
-        return functional.linear(states.to(self.dtype), part.weight.to(self.dtype), part.bias.to(self.dtype))
+        output = layer.attention.output
+        parts = (output.dense, output.LayerNorm, layer.intermediate.dense, layer.output.dense, layer.output.LayerNorm)
+        weights = tuple(part.weight for part in parts)
+        biases = tuple(part.bias for part in parts)
+        return self._rest(attend(mixed, packed, self._heads), states, weights, biases, output.LayerNorm.eps)
 
     def _sentence_embeddings(self, states: torch.Tensor, packed: Packed) -> torch.Tensor:
         """Apply the model's own further modules (pooling, normalisation, ...)."""
@@ -287,10 +286,25 @@ def _attention(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) 
     return functional.scaled_dot_product_attention(queries, keys, values)
 
 
-def _norm(states: torch.Tensor, part: nn.LayerNorm) -> torch.Tensor:
-    return functional.layer_norm(
-        states, part.normalized_shape, part.weight.to(states.dtype), part.bias.to(states.dtype), part.eps
-    )
+def _behind_attention(
+    seen: torch.Tensor, states: torch.Tensor, weights: tuple[torch.Tensor, ...], biases: tuple[torch.Tensor, ...],
+    eps: float,
+) -> torch.Tensor:  # fmt: skip
+    """Return a layer's states after what it saw: a function of tensors alone, so that one compilation does for all.
+
+    Weights and biases are those of the output of attention, its norm, the two linear maps and the last norm. Products
+    are taken in the type of `seen`.
+    """
+
+    def linear(inputs: torch.Tensor, number: int) -> torch.Tensor:
+        dtype = seen.dtype
+        return functional.linear(inputs.to(dtype), weights[number].to(dtype), biases[number].to(dtype))
+
+    def norm(inputs: torch.Tensor, number: int) -> torch.Tensor:
+        return functional.layer_norm(inputs, inputs.shape[-1:], weights[number], biases[number], eps)
+
+    states = norm(linear(seen, 0) + states, 1)
+    return norm(linear(functional.gelu(linear(states, 2)), 3) + states, 4)
 
 
 def _split(flat: torch.Tensor, packed: Packed) -> list[torch.Tensor]:
