@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -75,3 +78,18 @@ def contents(folder: Path) -> dict[str, dict[str, list]]:
 def stamps(folder: Path) -> dict[str, int]:
     """Return when each file of a folder was written."""
     return {path.name: path.stat().st_mtime_ns for path in sorted(folder.iterdir())}
+
+
+@contextmanager
+def killed_while_writing(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> Iterator[None]:
+    """Let what is done inside be interrupted when it writes the shard of this name."""
+    write = module.write_shard
+
+    def killed(path: Path, *arguments: object, **named: object) -> None:
+        if path.name == name:
+            raise KeyboardInterrupt
+        write(path, *arguments, **named)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, "write_shard", killed)
+        yield

@@ -30,24 +30,8 @@ from tests.distillation.examples import (
     contents,
     spec_of,
     states_alone,
-    use_small_shards,
 )  # fmt: skip
 from tests.tiny import make_teacher
-
-
-@pytest.fixture(scope="module")
-def teacher(tiny_teacher):
-    return read_teacher(str(tiny_teacher))
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return write_corpus(tmp_path_factory.mktemp("text") / "corpus", train=TEXTS, validation=HELD_OUT)
-
-
-@pytest.fixture
-def small_shards(monkeypatch):
-    use_small_shards(monkeypatch)
 
 
 @pytest.fixture

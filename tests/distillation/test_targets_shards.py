@@ -14,14 +14,13 @@ from babelpress.distillation.shards import write_shard
 from babelpress.distillation.targets import all_there, compute_targets, describe_shards, open_targets
 from babelpress.errors import TrainingError
 from babelpress.teacher import read_teacher
-from tests.distillation import write_corpus
 from tests.distillation.examples import (
     EVERY,
-    HELD_OUT,
     TEXTS,
     alone,
     compute,
     contents,
+    killed_while_writing,
     spec_of,
     stamps,
     use_small_shards,
@@ -32,16 +31,6 @@ NAMES = [
     *(f"train-{number:05d}.safetensors" for number in range(3)),
     "validation-00000.safetensors",
 ]
-
-
-@pytest.fixture(scope="module")
-def teacher(tiny_teacher):
-    return read_teacher(str(tiny_teacher))
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return write_corpus(tmp_path_factory.mktemp("text") / "corpus", train=TEXTS, validation=HELD_OUT)
 
 
 @pytest.fixture(autouse=True)
@@ -105,17 +94,8 @@ def test_only_the_missing_shard_is_computed_and_comes_out_the_same(spec, whole, 
 
 def test_a_killed_computation_keeps_its_whole_shards(spec, tmp_path, monkeypatch):
     folder = tmp_path / "targets"
-    write = module.write_shard
-
-    def killed(path, *arguments, **named):
-        if path.name == NAMES[2]:
-            raise KeyboardInterrupt
-        write(path, *arguments, **named)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "write_shard", killed)
-        with pytest.raises(KeyboardInterrupt):
-            compute(spec, folder)
+    with killed_while_writing(monkeypatch, module, NAMES[2]):
+        compute(spec, folder)
     before = stamps(folder)
     assert list(before) == NAMES[:2]
     assert not all_there(spec, folder)

@@ -19,7 +19,6 @@ from babelpress.errors import TrainingError
 from babelpress.packed import Group
 from babelpress.teacher import read_teacher
 from babelpress.vocabulary.count import open_tokenizer
-from tests.distillation import write_corpus
 from tests.distillation.examples import (
     EVERY,
     HELD_OUT,
@@ -27,29 +26,14 @@ from tests.distillation.examples import (
     TEXTS,
     compute,
     contents,
+    killed_while_writing,
     spec_of,
     stamps,
-    use_small_shards,
 )
 from tests.tiny import invented_words, make_teacher, tokenizer_json
 
 RULES = TextRules(max_length=32)
 NAMES = [f"train-{number:05d}.safetensors" for number in range(3)]
-
-
-@pytest.fixture(scope="module")
-def teacher(tiny_teacher):
-    return read_teacher(str(tiny_teacher))
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return write_corpus(tmp_path_factory.mktemp("text") / "corpus", train=TEXTS, validation=HELD_OUT)
-
-
-@pytest.fixture
-def small_shards(monkeypatch):
-    use_small_shards(monkeypatch)
 
 
 def letters():
@@ -195,17 +179,8 @@ def test_a_token_store_that_is_there_is_not_built_again(corpus, speller, tmp_pat
 
 @pytest.mark.usefixtures("small_shards")
 def test_a_killed_store_keeps_its_whole_shards(corpus, speller, tmp_path, monkeypatch):
-    write = module.write_shard
-
-    def killed(path, *arguments, **named):
-        if path.name == NAMES[1]:
-            raise KeyboardInterrupt
-        write(path, *arguments, **named)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "write_shard", killed)
-        with pytest.raises(KeyboardInterrupt):
-            build(speller, corpus, tmp_path / "killed", whole_ends(4, 4, 2))
+    with killed_while_writing(monkeypatch, module, NAMES[1]):
+        build(speller, corpus, tmp_path / "killed", whole_ends(4, 4, 2))
     before = stamps(tmp_path / "killed")
     assert list(before) == NAMES[:1]
     build(speller, corpus, tmp_path / "killed", whole_ends(4, 4, 2))

@@ -17,19 +17,9 @@ from babelpress.distillation.train import held_out_figures, make_engine
 from babelpress.encoders import load_encoder
 from babelpress.errors import RecipeError, TrainingError
 from babelpress.recipe import Recipe
-from tests.distillation import RECIPE, kill_at, make_student, make_texts, read_log, section, train
+from tests.distillation import RECIPE, kill_at, read_log, section, train
 
 WORDS = "embeddings.word_embeddings.weight"
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory):
-    return make_student(tmp_path_factory.mktemp("student") / "s")
-
-
-@pytest.fixture(scope="module")
-def texts():
-    return make_texts()
 
 
 def scripted(monkeypatch, losses):

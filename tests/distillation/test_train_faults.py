@@ -20,19 +20,9 @@ from babelpress.distillation.feed import TrainingText
 from babelpress.distillation.loss import DistillationLoss
 from babelpress.distillation.targets import Targets
 from babelpress.errors import BabelpressError, Stopped, TrainingError
-from tests.distillation import make_student, make_text, make_texts, read_log, train
+from tests.distillation import make_student, make_text, read_log, train
 
 NO_SPACE = OSError(errno.ENOSPC, "No space left on device")
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory):
-    return make_student(tmp_path_factory.mktemp("student") / "s")
-
-
-@pytest.fixture(scope="module")
-def texts():
-    return make_texts()
 
 
 @pytest.fixture(scope="module")

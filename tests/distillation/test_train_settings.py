@@ -27,16 +27,6 @@ PLAIN = {"mse": 0.0, "cosine": 1.0}
 ROUNDING = "attention.self.key.bias"
 
 
-@pytest.fixture(scope="module")
-def student(tmp_path_factory):
-    return make_student(tmp_path_factory.mktemp("student") / "s")
-
-
-@pytest.fixture(scope="module")
-def texts():
-    return make_texts()
-
-
 @pytest.fixture(autouse=True)
 def _every_step_is_logged(monkeypatch):
     monkeypatch.setattr(tracking, "EVERY", 1)

@@ -264,3 +264,23 @@ def test_a_teachers_own_folder_name_is_no_link_to_the_hub(tmp_path):
 def test_facts_of_the_teacher_that_the_card_cites_are_those_of_the_folder(teacher):
     text = card(dataclasses.replace(teacher, max_length=321))
     assert row(text, "longest input") == ["321 tokens", "321 tokens (trained up to 48)"]
+
+
+def test_every_term_that_was_trained_on_is_named(teacher):
+    recipe = make_recipe(
+        "distillation.loss={mse: 0, cosine: 0.25, similarity: 2.0, distribution: 0.75, hidden: 0.125, centre: true, "
+        "matryoshka: [96, 48]}"
+    )
+    text = card(teacher, recipe=recipe)
+    assert (
+        "**Distillation**: cosine (0.25) + similarities of pairs (2.0) + score distributions (0.75, temperature 0.05) "
+        "+ hidden states (0.125), centred by the teacher's mean, also of the first 96 and 48 dimensions to"
+    ) in text
+    assert "MSE" not in text.partition("**Distillation**")[2].partition("\n")[0]
+
+
+def test_texts_of_two_lengths_are_told_apart(teacher):
+    recipe = make_recipe("distillation.long_length=256", "distillation.long_share=0.015")
+    text = card(teacher, recipe=recipe)
+    assert row(text, "longest input")[1].endswith("(trained up to 256)")
+    assert "- Trained up to 256 tokens (1.5 % of the texts; the others up to 48); longer texts work" in text

@@ -11,7 +11,7 @@ from langcodes import Language
 from babelpress.evaluation.means import EMBEDDED_KINDS, Groups, TaskMean, count_means, group_by_kind, kept
 from babelpress.evaluation.results import ModelResult, Results
 from babelpress.evaluation.suites import find_suite
-from babelpress.recipe import Recipe
+from babelpress.recipe import DistillationSection, LossSection, Recipe
 from babelpress.student.layers import LayerPlan
 from babelpress.teacher import EMBEDDED_ID, Teacher
 from babelpress.vocabulary.fertility import LanguageFertility
@@ -58,6 +58,9 @@ def render_card(
         fertility=fertility,
         tables=_tables(student, original, _suite_groups(recipe) or group_by_kind(student.scores)),
         licence_text=_licence_text(teacher),
+        loss_words=_loss_words(recipe.distillation.loss),
+        trained_length=recipe.distillation.long_length or recipe.distillation.max_length,
+        long_words=_long_words(recipe.distillation),
         prompt_words=_prompt_words(recipe.distillation.prompts),
         eval_prompts=f"with the prompts {recipe.evaluation.prompts}"
         if recipe.evaluation.prompts
@@ -147,6 +150,26 @@ def _licence_text(teacher: Teacher) -> str:
     if teacher.licence:
         return f"{teacher.licence}, as the teacher's."
     return "the teacher's folder names none; ask its authors before you publish."
+
+
+def _loss_words(loss: LossSection) -> str:
+    """Return the terms that have a weight, with it, and how embeddings are taken."""
+    terms = {
+        f"MSE ({loss.mse}, {loss.mse_reduction} over dimensions)": loss.mse,
+        f"cosine ({loss.cosine})": loss.cosine,
+        f"similarities of pairs ({loss.similarity})": loss.similarity,
+        f"score distributions ({loss.distribution}, temperature {loss.temperature})": loss.distribution,
+        f"hidden states ({loss.hidden})": loss.hidden,
+    }
+    shorter = f", also of the first {' and '.join(map(str, loss.matryoshka))} dimensions" if loss.matryoshka else ""
+    centred = ", centred by the teacher's mean" if loss.centre else ""
+    return " + ".join(words for words, weight in terms.items() if weight) + centred + shorter
+
+
+def _long_words(settings: DistillationSection) -> str:
+    if settings.long_length is None:
+        return ""
+    return f" ({100 * settings.long_share:g} % of the texts; the others up to {settings.max_length})"
 
 
 def _prompt_words(prompts: tuple[str, ...]) -> str:
