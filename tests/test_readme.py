@@ -30,7 +30,7 @@ def test_the_recipe_of_the_readme_is_valid():
 
 
 def test_every_verb_and_make_target_of_the_readme_exists():
-    from babelpress.cli import _VERBS
+    from babelpress.cli.verbs import _VERBS
 
     shown = "\n".join(_blocks(""))
     verbs = set(re.findall(r"^babelpress (\w+)", shown, flags=re.MULTILINE))

@@ -64,7 +64,7 @@ def call(capsys, monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     from babelpress import cli
 
-    monkeypatch.setattr(cli, "_set_up", lambda **_: None)
+    monkeypatch.setattr(cli.check, "set_up", lambda **_: None)
 
     def run(report: CheckReport | None, *arguments: str) -> tuple[int, str, str]:
         from babelpress import api

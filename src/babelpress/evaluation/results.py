@@ -12,11 +12,99 @@ class _Figures(BaseModel):
 
 
 class Score(_Figures):
-    """One evaluation of one model, in percent; subsets are those of the task."""
+    """One evaluation of one model, in percent; subsets are those of the task.
+
+    `interval` is the 95 % bootstrap interval over the task's sentences, None where the task allows none.
+    """
 
     kind: str
     score: float
     subsets: dict[str, float] = {}
+    interval: tuple[float, float] | None = None
+
+
+class Spread(_Figures):
+    """What several rounds of a timing gave."""
+
+    median: float
+    low: float
+    high: float
+
+
+class Speed(_Figures):
+    """A model alone in a process of its own, the models' rounds in turn.
+
+    `batched` is in sentences a second in batches of 32, `single_p50` and `single_p95` in milliseconds for one
+    sentence at a time, `load` in seconds from the folder to a model (libraries imported before), `resident` in MiB
+    of the process with its libraries after load and encoding.
+    """
+
+    batched: Spread
+    single_p50: Spread
+    single_p95: Spread
+    load: Spread
+    resident: Spread
+
+
+class Closeness(_Figures):
+    """How near a model's embeddings of some texts are to the teacher's.
+
+    `overlap` is the share of a text's ten nearest texts that are the same ten for both (each in its own space);
+    `student_queries` the share of the teacher's ten nearest that are found by the model's embedding of the query in
+    an index of the teacher's embeddings, `teacher_queries` the reverse. They are None for fewer than 20 texts, the
+    last two also where the embeddings have other dimensions than the teacher's.
+    """
+
+    texts: int
+    cosine: float
+    cosine_p5: float
+    overlap: float | None = None
+    student_queries: float | None = None
+    teacher_queries: float | None = None
+
+
+class AtLength(_Figures):
+    """Cosine to the teacher for texts of `tokens` of the teacher's tokens each."""
+
+    tokens: int
+    texts: int
+    cosine: float
+    cosine_p5: float
+
+
+class Disturbed(_Figures):
+    """What a model makes of disturbed text: how often its nearest undisturbed text is its own, and their cosine."""
+
+    found: float
+    cosine: float
+
+
+class Measures(_Figures):
+    """What can be measured of any text: nearness to the teacher, by language and length, and robustness."""
+
+    overall: Closeness
+    by_language: dict[str, Closeness] = {}
+    by_length: tuple[AtLength, ...] = ()
+    disturbed: dict[str, Disturbed] = {}
+
+
+class Parallel(_Figures):
+    """What parallel sentences say of a model, the numbers behind the picture.
+
+    `accuracy` and `mean_rank` are of the translation among all sentences of the other language, over all ordered
+    pairs of languages; `language_probe` is the cross-validated accuracy of a linear probe that tells the language
+    (lower is better, `language_chance` is that of guessing); `alignment` and `uniformity` are those of Wang and Isola
+    2020 (arXiv 2005.10242) with translations as positives (lower is better).
+    """
+
+    languages: int
+    sentences: int
+    accuracy: float
+    mean_rank: float
+    language_probe: float
+    language_chance: float
+    alignment: float
+    uniformity: float
 
 
 class ModelResult(_Figures):
@@ -37,15 +125,21 @@ class ModelResult(_Figures):
     scores: dict[str, Score]
     average: float
     retention: float
+    average_interval: tuple[float, float] | None = None
+    retention_interval: tuple[float, float] | None = None
+    measures: Measures | None = None
+    speed: Speed | None = None
+    parallel: Parallel | None = None
 
 
 class Results(_Figures):
-    """The final table and what it was measured on."""
+    """The final table and what it was measured on. `missing` are tasks that failed and were allowed to, with why."""
 
     recipe: str
     teacher_id: str
     languages: tuple[str, ...]
     models: dict[str, ModelResult]
+    missing: dict[str, str] = {}
     corpus: dict[str, Any]
     distillation: dict[str, Any]
     held_out_sentences: int

@@ -1,0 +1,41 @@
+"""Verbs that look at any model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from babelpress.cli.app import app
+from babelpress.cli.shared import AsJson, Quiet, Verbose, interruptible, out, print_json, set_up
+
+
+@app.command("check", epilog="Example: [bold]babelpress check runs/demo/student --teacher embedded[/bold]")
+def check_folder(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A student: any SentenceTransformer folder.")],
+    teacher: Annotated[
+        str | None, typer.Option("--teacher", metavar="T", help="Its teacher, a folder or a hub id, to compare with.")
+    ] = None,
+    text: Annotated[
+        list[Path] | None, typer.Option("--text", metavar="FILE", help="Try this text, too: one a line, plain or .gz.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Try every Unicode character: minutes, not seconds.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Prove that a student's tokenizer is its teacher's, only smaller; exit code 1 when it is not."""
+    set_up(quiet=quiet or as_json, verbose=verbose)
+    with interruptible():
+        from babelpress import api
+
+        report = api.check(folder, teacher=teacher, texts=text or (), full=full)
+    if as_json:
+        print_json(report.facts())
+    elif not quiet:
+        from babelpress.checks.table import report_view
+
+        out.print(report_view(report))
+    if not report.passed:
+        raise typer.Exit(1)

@@ -1,0 +1,84 @@
+"""Verbs that set models side by side."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from babelpress.cli.app import app
+from babelpress.cli.shared import AGAIN, AsJson, DataDir, Quiet, Verbose, interruptible, out, print_json, set_up
+
+
+@app.command("compare", epilog="Example: [bold]babelpress compare published:multilingual-e5-small runs/me5s_v3[/bold]")
+def compare_models(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL...", help="Model folders, runs (RUN or RUN:teacher) and published:NAME."),
+    ],
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="NAME", help="Compare on a suite (babelpress suites).")
+    ] = None,
+    tasks: Annotated[str | None, typer.Option("--tasks", metavar="A,B", help="Compare on these mteb tasks.")] = None,
+    languages: Annotated[
+        str | None, typer.Option("--languages", metavar="A,B", help="Score model folders on these languages alone.")
+    ] = None,
+    data_dir: DataDir = None,
+    cache: Annotated[
+        Path, typer.Option("--cache", metavar="DIR", help="Where finished tasks of model folders are kept.")
+    ] = Path("cache/mteb"),
+    against: Annotated[
+        str | None, typer.Option("--against", metavar="MODEL", help="The measure, the first model unless given.")
+    ] = None,
+    subsets: Annotated[
+        str, typer.Option("--subsets", metavar="WHICH", help="common: what all have; all: as a card counts.")
+    ] = "common",
+    form: Annotated[str | None, typer.Option("--format", metavar="FORM", help="table, markdown, csv or json.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there: .md, .csv or .json.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw the groups' scores: .png or .svg.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Compare models per group, task and language, on what all of them were scored on."""
+    from babelpress.report.comparison import Form, comparison_view, write_comparison
+
+    set_up(quiet=quiet or as_json, verbose=verbose)
+    with interruptible(AGAIN):
+        from babelpress import api
+
+        shown, kept = Form.choose(form, output=output, plot=plot)
+        shown = Form.JSON if as_json else shown
+        found = api.compare(
+            models, suite=suite, tasks=_words(tasks), languages=_words(languages), data_dir=data_dir, cache=cache,
+            against=against, subsets=subsets,
+        )  # fmt: skip
+        write_comparison(found, kept, output=output, plot=plot)
+    if shown is Form.TABLE and not quiet:
+        out.print(comparison_view(found))
+    elif shown is not Form.TABLE:
+        sys.stdout.write(shown.text(found))
+
+
+def _words(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+@app.command("suites", epilog="Example: [bold]babelpress suites --json[/bold]")
+def suites_list(as_json: AsJson = False) -> None:
+    """List the suites: named lists of mteb tasks for recipes and for compare."""
+    from babelpress.evaluation.suites import shipped_suites
+
+    found = shipped_suites()
+    if as_json:
+        print_json({name: suite.facts() for name, suite in found.items()})
+        return
+    from babelpress.report.comparison import suites_view
+
+    out.print(suites_view(found))
