@@ -50,7 +50,7 @@ def draw_points(points: dict[str, NDArray[np.float32]], *, languages: list[str],
         axes[0][0].set_ylabel("coloured by language", fontsize=11, color=QUIET)
         axes[1][0].set_ylabel("coloured by sentence", fontsize=11, color=QUIET)
         handles = _legend(languages)
-        columns = fitting_columns([handle.get_label() for handle in handles], points=72 * width)
+        columns = fitting_columns([str(handle.get_label()) for handle in handles], points=72 * width)
         figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=10)
         save(figure, out / "umap")
 
