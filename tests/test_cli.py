@@ -20,6 +20,7 @@ from rich.text import Text
 
 from babelpress import progress
 from babelpress.cli import main
+from babelpress.pipeline import STAGES
 from babelpress.recipe import Recipe
 from tests.distillation import RECIPE, write_recipe
 
@@ -322,7 +323,10 @@ def whole(recipe, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[s
 def test_a_whole_run_ends_well_and_leaves_what_it_promises(whole):
     target, done = whole
     assert done.returncode == 0, done.stderr
-    for name in ("results.json", "student/model.safetensors", "student/README.md", "report/umap.png", "recipe.yaml"):
+    for name in (
+        "results.json", "student/model.safetensors", "student/README.md", "report/umap.png", "report/umap.html",
+        "pictures/loss.png", "pictures/pareto.svg", "recipe.yaml",
+    ):  # fmt: skip
         assert (target / name).stat().st_size > 0
 
 
@@ -336,8 +340,7 @@ def test_the_final_table_fits_80_columns(whole):
 def test_a_whole_run_says_nothing_of_its_libraries(whole):
     """A line for each stage on stderr, no warning, no bar."""
     lines = [line.strip() for line in whole[1].stderr.splitlines() if line.strip()]
-    stages = ("corpus", "vocabulary", "layers", "pressed", "targets", "distillation", "student", "evaluation", "report")
-    assert [line.partition(":")[0] for line in lines] == list(stages)
+    assert [line.partition(":")[0] for line in lines] == list(STAGES)
 
 
 @pytest.mark.parametrize(
@@ -395,6 +398,21 @@ def test_a_comparison_is_written_by_the_ending_of_its_file_and_drawn(call, tmp_p
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+def test_a_comparison_is_drawn_against_size(call, tmp_path, ending, start):
+    ended = call("compare", *BOTH, "--pareto", str(tmp_path / f"a.{ending}"), "--quiet")
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    assert [path.name for path in tmp_path.iterdir()] == [f"a.{ending}"]
+    assert (tmp_path / f"a.{ending}").read_bytes().startswith(start)
+
+
+def test_models_of_unknown_size_are_not_drawn_and_no_file_is_written(call, tmp_path):
+    both = ("published:me5s_compressed", "published:me5s_compressed_distilled")
+    ended = call("compare", *both, "--pareto", str(tmp_path / "a.png"), "-o", str(tmp_path / "a.md"))
+    assert_one_line(ended, "nobody tells how many parameters these have: me5s_compressed, me5s_compressed_distilled")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_json_on_stdout_does_not_change_what_the_file_holds(call, tmp_path):
     ended = call("compare", *BOTH, "-o", str(tmp_path / "a.md"), "--json")
     assert json.loads(ended.out)["models"] == [name.removeprefix("published:") for name in BOTH]
@@ -418,7 +436,8 @@ def test_a_finished_run_is_compared_with_its_own_teacher(call, whole):
         (("--against", "other"), "is none of the models"),
         (("--format", "xml"), "--format 'xml' is not known; there are: table, markdown, csv, json"),
         (("--subsets", "some"), "--subsets 'some' is not known; there are: common, all"),
-        (("--plot", "a.pdf"), "must end in .png or .svg"),
+        (("--plot", "a.pdf"), "--plot a.pdf: its name must end in .png or .svg"),
+        (("--pareto", "a.pdf"), "--pareto a.pdf: its name must end in .png or .svg"),
         (("--output", "a.txt"), "must end in .md, .csv, .json, or give --format"),
         (("--tasks", "Tatoeba"), "has none of Tatoeba"),
         (("--data-dir", "gone"), "--data-dir gone is not a folder"),

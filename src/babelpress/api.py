@@ -176,7 +176,7 @@ def evaluate(run: Run) -> Results:
 
 @_verb
 def visualize(run: Run) -> Path:
-    """Press, distil and draw; return the picture (runs/<recipe>/report/umap.png)."""
+    """Press, distil and draw; return the picture (runs/<recipe>/report/umap.png; umap.html beside it)."""
     bring_up(run, ["report"])
     return run.path("report") / "umap.png"
 
@@ -184,7 +184,7 @@ def visualize(run: Run) -> Path:
 @_verb
 def card(run: Run) -> Path:
     """Do all that the card tells of and write it; return the student's README.md."""
-    bring_up(run, ["evaluation", "report"])
+    bring_up(run, ["evaluation", "report", "pictures"])
     results = write_results(run)
     return write_card(run, results)
 
@@ -260,6 +260,8 @@ def write_results(run: Run) -> Results:
             "student": "student",
             "pressed": "pressed",
             "picture": "report/umap.png",
+            "interactive": "report/umap.html",
+            "pictures": "pictures",
             "card": "student/README.md",
         },
     )

@@ -1,6 +1,6 @@
 """The stages in order. The only place that knows the order.
 
-corpus → vocabulary → layers → pressed → targets → distillation → student → evaluation → report
+corpus → vocabulary → layers → pressed → targets → distillation → student → evaluation → report → pictures
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from babelpress import corpus_steps, distill_steps, processes, steps
+from babelpress import corpus_steps, distill_steps, picture_steps, processes, steps
 from babelpress.errors import BabelpressError
 from babelpress.files import hold, write_text
 from babelpress.recipe import LayerMethod, Recipe
@@ -54,7 +54,8 @@ STAGES: dict[str, Stage[Run]] = {
             steps.make_evaluation,
             resumable=True,
         ),
-        Stage("report", ("pressed", "student"), steps.report_settings, steps.make_report),
+        Stage("report", ("pressed", "student"), steps.report_settings, steps.make_report, version=2),
+        Stage("pictures", ("distillation", "evaluation"), picture_steps.pictures_settings, picture_steps.make_pictures),
     )
 }
 

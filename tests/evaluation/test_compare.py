@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from safetensors.numpy import load_file
 
 from babelpress import api
 from babelpress.errors import EvaluationError
@@ -216,7 +217,7 @@ def test_csv_has_a_line_for_each_table_row_and_model():
 def test_json_holds_everything_and_a_place_for_intervals():
     facts = json.loads(Form.JSON.text(compare_scores([BIG, SMALL])))
     assert facts["groups"][0]["mean"]["cells"][1] == {"score": 52.5, "kept": 0.75, "interval": None}
-    assert (facts["rule"], facts["against"]) == ("common", "big")
+    assert (facts["rule"], facts["against"], facts["parameters"]) == ("common", "big", [None, None])
 
 
 def test_a_name_with_a_bar_or_brackets_breaks_no_table():
@@ -255,6 +256,16 @@ def run(tmp_path: Path) -> Path:
     (tmp_path / "run").mkdir()
     write_json(tmp_path / "run" / "results.json", make_results().model_dump(mode="json"))
     return tmp_path / "run"
+
+
+def test_a_candidates_size_is_its_folders_its_runs_or_its_publishers(run, tmp_path):
+    wanted = Wanted((), tmp_path / "cache", bundled=True, languages=("ko", "en"))
+    folder = make_teacher(tmp_path / "own", layers=1)
+    tensors = load_file(folder / "model.safetensors")
+    assert score_candidate(str(folder), wanted).parameters == sum(tensor.size for tensor in tensors.values())
+    assert score_candidate(f"{run}:teacher", wanted).parameters == 117_653_761
+    assert score_candidate("published:multilingual-e5-small", wanted).parameters == 117_653_760
+    assert score_candidate("published:me5s_compressed", wanted).parameters is None
 
 
 def test_a_run_is_its_student_unless_told(run):

@@ -75,6 +75,30 @@ def test_every_published_model_names_its_source_and_scores_tasks_of_the_suite():
         assert group_by_kind(model.scores).keys() == find_suite("me5s").groups.keys()
 
 
+def test_a_size_has_its_source_and_unknown_ones_are_none():
+    models = published_models()
+    sizes = {name: model.parameters for name, model in models.items()}
+    # embeddings of pieces, positions, types and their norm; layers of four square matrices and two of 1,536, with
+    # biases and norms; the pooler
+    layer = 4 * (384 * 384 + 384) + 2 * 384 * 1_536 + 1_536 + 384 + 4 * 384
+    rest = (512 + 2 + 2) * 384 + 384 * 384 + 384
+    assert sizes[TEACHER] == sizes["paraphrase-multilingual-MiniLM-L12-v2"] == 250_037 * 384 + rest + 12 * layer
+    assert sizes[STUDENT] == 15_424 * 384 + rest + 4 * layer
+    assert {name for name, size in sizes.items() if size is None} == {
+        "me5s_compressed", "me5s_compressed_distilled", "me5s_compressed_v4_distilled",
+    }  # fmt: skip
+    assert all((model.parameters is None) == (model.parameters_source is None) for model in models.values())
+
+
+@pytest.mark.parametrize("name", ["paraphrase-multilingual-MiniLM-L12-v2", "static-similarity-mrl-multilingual-v1"])
+def test_sizes_that_mteb_knows_are_mtebs(name):
+    import mteb
+
+    model = find_published(name)
+    assert model.parameters == mteb.get_model_meta(model.model_id).n_parameters
+    assert model.parameters_source.startswith("mteb ")
+
+
 def test_a_model_is_found_by_name_and_by_hub_id():
     assert find_published("intfloat/multilingual-e5-small") == find_published(TEACHER)
 

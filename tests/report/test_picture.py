@@ -13,7 +13,9 @@ from PIL import Image
 
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.errors import BabelpressError, EvaluationError
-from babelpress.report.picture import draw_points, draw_run, parallel_texts, project
+from babelpress.report.picture import draw_run
+from babelpress.report.projection import parallel_texts, project
+from babelpress.report.umap_plot import draw_points, fitting_columns
 from tests.hub.content import write_sources
 from tests.report.figures import make_recipe
 
@@ -85,6 +87,23 @@ def test_title_and_legend_are_not_cut_off(tmp_path):
     assert (border == 255).all()
 
 
+def test_a_legend_of_fifty_languages_is_not_cut_off(tmp_path):
+    fifty = [
+        *SIXTEEN, "zh-Hant", "nb", "az", "ml", "af", "am", "bn", "cy", "da", "el", "fa", "fi", "he", "hu", "hy", "is",
+        "jv", "ka", "km", "kn", "lv", "mn", "ms", "my", "nl", "ro", "sl", "sq", "sv", "sw", "ta", "te", "tl", "tr",
+    ]  # fmt: skip
+    out = draw(tmp_path, fifty, models=2)
+    pixels = np.asarray(Image.open(out / "umap.png").convert("L"))
+    assert (np.concatenate([pixels[:, :4].ravel(), pixels[:, -4:].ravel()]) == 255).all()
+
+
+def test_a_legend_has_as_many_columns_as_fit():
+    # a column of 10 letters is 5.6 x 10 + 48 = 104 points wide
+    labels = ["x" * 10] * 4
+    assert [fitting_columns(labels, points=points) for points in (416, 415, 208, 207, 1)] == [4, 3, 2, 1, 1]
+    assert fitting_columns(["x"] * 40, points=10_000) == 8
+
+
 def test_one_language_and_one_model_can_be_drawn(tmp_path):
     assert (draw(tmp_path, ["ko"], models=1) / "umap.png").is_file()
 
@@ -115,7 +134,7 @@ def test_a_run_is_drawn_with_its_points_beside_it(tmp_path, tiny_teacher):
     assert list(points) == ["teacher", "pressed"]
     assert points["teacher"].shape == (3 * len(shown["languages"]), 2)
     assert shown["sentences"] == 3
-    assert (tmp_path / "umap.png").is_file() and (tmp_path / "umap.svg").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["umap.html", "umap.npz", "umap.png", "umap.svg"]
 
 
 def test_the_embedded_sentences_of_the_picture_are_held_out_and_parallel():

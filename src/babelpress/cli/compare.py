@@ -42,6 +42,9 @@ def compare_models(
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw the groups' scores: .png or .svg.")
     ] = None,
+    pareto: Annotated[
+        Path | None, typer.Option("--pareto", metavar="FILE", help="Draw scores against parameters: .png or .svg.")
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
@@ -53,13 +56,13 @@ def compare_models(
     with interruptible(AGAIN):
         from babelpress import api
 
-        shown, kept = Form.choose(form, output=output, plot=plot)
+        shown, kept = Form.choose(form, output=output, plot=plot, pareto=pareto)
         shown = Form.JSON if as_json else shown
         found = api.compare(
             models, suite=suite, tasks=_words(tasks), languages=_words(languages), data_dir=data_dir, cache=cache,
             against=against, subsets=subsets,
         )  # fmt: skip
-        write_comparison(found, kept, output=output, plot=plot)
+        write_comparison(found, kept, output=output, plot=plot, pareto=pareto)
     if shown is Form.TABLE and not quiet:
         out.print(comparison_view(found))
     elif shown is not Form.TABLE:

@@ -140,10 +140,10 @@ _VERBS = {
         _results,
     ),
     "visualize": _Verb(
-        "Draw parallel sentences as every model sees them (UMAP; PNG and SVG).",
+        "Draw parallel sentences as every model sees them (UMAP; PNG, SVG, and a page to explore).",
         "babelpress visualize demo --set visualization.sentences=20",
         _show_path,
-        lambda path: {"picture": str(path)},
+        lambda path: {"picture": str(path), "interactive": str(path.with_suffix(".html"))},
     ),
     "card": _Verb(
         "Write the student's model card from what was measured (measuring first what was not).",

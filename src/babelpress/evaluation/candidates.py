@@ -13,11 +13,11 @@ from babelpress.corpus.bundled import held_out_meanings
 from babelpress.encoders import load_encoder
 from babelpress.errors import BabelpressError, EvaluationError
 from babelpress.evaluation.compare import Scored
-from babelpress.evaluation.evaluate import BITEXT, TEACHER, bundled_texts, encode_texts
+from babelpress.evaluation.evaluate import BITEXT, TEACHER, bundled_texts, encode_texts, model_facts
 from babelpress.evaluation.intrinsic import bitext_accuracy
 from babelpress.evaluation.means import Groups
 from babelpress.evaluation.published import find_published
-from babelpress.evaluation.results import Results, Score
+from babelpress.evaluation.results import ModelResult, Results, Score
 from babelpress.evaluation.suites import did_you_mean, find_suite
 from babelpress.evaluation.tasks import check_tasks, run_tasks
 from babelpress.files import hash_file, hash_folder, hash_json, list_files, read_json
@@ -91,9 +91,10 @@ def score_candidate(text: str, wanted: Wanted) -> Scored:
     """Return the scores of a model folder (scored now), of a run (its student, or RUN:teacher) or of published:NAME."""
     if text.startswith(PUBLISHED):
         found = find_published(text.removeprefix(PUBLISHED))
-        return Scored(found.name, found.scores, "published")
+        return Scored(found.name, found.scores, "published", parameters=found.parameters)
     if _is_model(Path(text)):
-        return Scored(_folder_name(Path(text)), score_folder(Path(text), wanted), "measured")
+        size = model_facts(Path(text))["parameters"]
+        return Scored(_folder_name(Path(text)), score_folder(Path(text), wanted), "measured", parameters=size)
     return _read_run(text)
 
 
@@ -168,7 +169,11 @@ def _read_run(text: str) -> Scored:
     if name not in results.models:
         known = ", ".join(results.models)
         raise EvaluationError(f"{file} has no model {name!r}{did_you_mean(name, results.models)}; it has: {known}")
-    shown = results.recipe if name == STUDENT else f"{results.recipe}:{name}"
-    return Scored(
-        results.teacher_id.rpartition("/")[2] if name == TEACHER else shown, results.models[name].scores, "run"
-    )
+    return run_scored(results.models[name], name, recipe=results.recipe, teacher_id=results.teacher_id)
+
+
+def run_scored(result: ModelResult, name: str, *, recipe: str, teacher_id: str) -> Scored:
+    """Return the scores of a run's model under the name by which others know it."""
+    shown = recipe if name == STUDENT else f"{recipe}:{name}"
+    own = teacher_id.rpartition("/")[2] if name == TEACHER else shown
+    return Scored(own, result.scores, "run", parameters=result.parameters)

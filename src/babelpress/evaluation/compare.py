@@ -30,11 +30,12 @@ class SubsetRule(str, Enum):
 
 @dataclass(frozen=True)
 class Scored:
-    """A model's scores and where they come from: `published`, `run` or `measured`."""
+    """A model's scores and where they come from: `published`, `run` or `measured`; its size where it is known."""
 
     name: str
     scores: dict[str, Score]
     origin: str
+    parameters: int | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Comparison:
     pairs: Row | None
     missing: tuple[Missing, ...]
     narrowed: tuple[Narrowed, ...]
+    parameters: tuple[int | None, ...]
 
     def facts(self) -> dict[str, Any]:
         """Return the comparison as JSON-able values."""
@@ -143,7 +145,7 @@ def compare_scores(
     return Comparison(
         models=tuple(names), origins=tuple(model.origin for model in models), against=names[first], rule=rule,
         groups=tuple(tables), overall=lines.row("all", list(per_task.values())), languages=languages, pairs=pairs,
-        missing=missing, narrowed=narrowed,
+        missing=missing, narrowed=narrowed, parameters=tuple(model.parameters for model in models),
     )  # fmt: skip
 
 

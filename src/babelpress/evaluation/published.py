@@ -11,23 +11,35 @@ from typing import Any
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.results import Score
 from babelpress.evaluation.suites import did_you_mean
-from babelpress.files import read_json
+from babelpress.files import hash_json, read_json
+
+_FILE = Path(str(resources.files("babelpress") / "assets" / "published_scores.json"))
 
 
 @dataclass(frozen=True)
 class Published:
-    """A published model: its scores by task, in percent, a task's being the mean of the subsets that it has."""
+    """A published model: its scores by task, in percent, a task's being the mean of the subsets that it has.
+
+    `parameters` are None where nobody tells how many it has.
+    """
 
     name: str
     model_id: str | None
     about: str
     source: str
     scores: dict[str, Score]
+    parameters: int | None = None
+    parameters_source: str | None = None
 
 
 def published_models() -> dict[str, Published]:
     """Return the models whose scores are in the package, by name."""
     return parse_published(_data())
+
+
+def published_hash() -> str:
+    """Return the hash of all that is told of published models."""
+    return hash_json(_data())
 
 
 def find_published(name: str) -> Published:
@@ -50,6 +62,8 @@ def parse_published(data: dict[str, Any]) -> dict[str, Published]:
             about=entry["about"],
             source=data["sources"][entry["source"]],
             scores={task: _score(data["kinds"][task], subsets) for task, subsets in entry["scores"].items()},
+            parameters=entry.get("parameters"),
+            parameters_source=data["sources"][entry["parameters_source"]] if "parameters" in entry else None,
         )
         for name, entry in data["models"].items()
     }
@@ -62,4 +76,4 @@ def _score(kind: str, subsets: dict[str, float]) -> Score:
 
 @cache
 def _data() -> dict[str, Any]:
-    return read_json(Path(str(resources.files("babelpress") / "assets" / "published_scores.json")))
+    return read_json(_FILE)

@@ -19,7 +19,9 @@ from babelpress.errors import EvaluationError
 from babelpress.evaluation.compare import Cell, Comparison, Narrowed, Row, SubsetRule
 from babelpress.evaluation.suites import Suite
 from babelpress.files import write_text
-from babelpress.report.comparison_plot import check_plot, draw_comparison
+from babelpress.report.comparison_plot import draw_comparison
+from babelpress.report.size_plot import draw_sizes, sizes_of
+from babelpress.report.style import check_ending
 
 _MOST_COLUMNS = 3  # models whose shares have columns of their own in 80 columns
 
@@ -33,10 +35,13 @@ class Form(str, Enum):
     JSON = "json"
 
     @classmethod
-    def choose(cls, form: str | None, *, output: Path | None, plot: Path | None) -> tuple[Form, Form]:
+    def choose(
+        cls, form: str | None, *, output: Path | None, plot: Path | None, pareto: Path | None = None
+    ) -> tuple[Form, Form]:
         """Return the form on standard output and that of the file. Raises EvaluationError for what cannot be."""
-        if plot is not None:
-            check_plot(plot)
+        for option, picture in (("--plot", plot), ("--pareto", pareto)):
+            if picture is not None:
+                check_ending(option, picture)
         if form is not None and form not in {one.value for one in cls}:
             raise EvaluationError(f"--format {form!r} is not known; there are: {', '.join(one.value for one in cls)}")
         asked = cls(form) if form else cls.TABLE
@@ -56,12 +61,17 @@ class Form(str, Enum):
 _ENDINGS = {".md": Form.MARKDOWN, ".csv": Form.CSV, ".json": Form.JSON}
 
 
-def write_comparison(found: Comparison, form: Form, *, output: Path | None, plot: Path | None) -> None:
-    """Write the file and the picture that were asked for."""
+def write_comparison(
+    found: Comparison, form: Form, *, output: Path | None, plot: Path | None, pareto: Path | None = None
+) -> None:
+    """Write the file and the pictures that were asked for. Raises EvaluationError where no size is known to draw."""
+    sizes = sizes_of(found) if pareto is not None else None
     if output is not None:
         write_text(output, form.text(found))
     if plot is not None:
         draw_comparison(found, plot)
+    if sizes is not None and pareto is not None:
+        draw_sizes(sizes, pareto)
 
 
 def to_markdown(found: Comparison) -> str:

@@ -3,60 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from babelpress.errors import EvaluationError
 from babelpress.evaluation.compare import Comparison
-from babelpress.files import replace_file
-
-_INK, _QUIET, _LINE = "#1b1e28", "#6b7080", "#d5d8e0"
-_COLOURS = ("#30638e", "#d1495b", "#edae49", "#00798c", "#9d4edd", "#6a994e", "#8d6e63", "#5f6f7f")
-ENDINGS = (".png", ".svg")
-
-
-def check_plot(path: Path) -> None:
-    """Refuse a file that is neither .png nor .svg. Raises EvaluationError."""
-    if path.suffix.lower() not in ENDINGS:
-        raise EvaluationError(f"--plot {path}: its name must end in {' or '.join(ENDINGS)}")
+from babelpress.report.style import INK, MODEL_COLOURS, check_ending, house_style, new_figure, save, tidy
 
 
 def draw_comparison(found: Comparison, path: Path) -> None:
     """Draw a bar for each model in each group, and in all; PNG or SVG, by the ending."""
-    check_plot(path)
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
+    check_ending("--plot", path)
     rows = [group.mean for group in found.groups]
     rows = [*rows, found.overall] if len(rows) > 1 else rows
     models = len(found.models)
     width = 0.82 / models
     labelled = models * len(rows) <= 40
-    style: dict[Any, Any] = {"font.family": "DejaVu Sans", "svg.hashsalt": "babelpress", "svg.fonttype": "path"}
-    with plt.style.context(["default", style]):  # whatever the user's matplotlibrc says
+    with house_style():
         wide = max(6.4, 1.2 + len(rows) * (0.5 + (0.52 if labelled else 0.2) * models))
-        figure, axis = plt.subplots(figsize=(wide, 4.8), layout="constrained")
+        figure = new_figure(wide, 4.8)
+        axis = figure.subplots()
         for place, name in enumerate(found.models):
             scores = [row.cells[place].score for row in rows]
             at = [number + (place - (models - 1) / 2) * width for number in range(len(rows))]
-            bars = axis.bar(at, scores, width=0.92 * width, color=_COLOURS[place % len(_COLOURS)], label=name, zorder=2)
+            colour = MODEL_COLOURS[place % len(MODEL_COLOURS)]
+            bars = axis.bar(at, scores, width=0.92 * width, color=colour, label=name)
             if labelled:
-                axis.bar_label(bars, fmt="%.1f", fontsize=8, color=_INK, padding=2)
-        axis.set_xticks(range(len(rows)), [f"{row.name}\n{_tasks(row.count)}" for row in rows], color=_INK, fontsize=10)
-        axis.set_ylabel("score, %", color=_QUIET)
-        axis.tick_params(length=0, labelcolor=_INK)
-        axis.grid(axis="y", color=_LINE, linewidth=0.8, zorder=0)
+                axis.bar_label(bars, fmt="%.1f", fontsize=8, color=INK, padding=2)
+        tidy(axis, grid="y")
+        axis.set_xticks(range(len(rows)), [f"{row.name}\n{count_tasks(row.count)}" for row in rows])
+        axis.set_ylabel("score, %")
         axis.margins(y=0.08)
-        for side in ("top", "right", "left"):
-            axis.spines[side].set_visible(False)
-        axis.spines["bottom"].set_color(_LINE)
-        figure.legend(loc="outside upper left", ncols=min(2, models), frameon=False, fontsize=10, labelcolor=_INK)
-        ending = path.suffix.lower()[1:]
-        metadata: Any = {"Software": None} if ending == "png" else {"Date": None}
-        replace_file(path, lambda file: figure.savefig(file, format=ending, dpi=150, metadata=metadata))
-        plt.close(figure)
+        figure.legend(loc="outside upper left", ncols=min(2, models), frameon=False, fontsize=10)
+        save(figure, path)
 
 
-def _tasks(count: int) -> str:
+def count_tasks(count: int) -> str:
+    """Return a number of tasks in words."""
     return f"{count} task{'s' if count != 1 else ''}"

@@ -1,0 +1,33 @@
+"""The pictures that are drawn from a run's figures; that of its embeddings is in picture.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from babelpress.evaluation.published import published_models
+from babelpress.evaluation.results import ModelResult
+from babelpress.report.language_plot import draw_languages, language_figures
+from babelpress.report.loss_plot import draw_loss, read_training
+from babelpress.report.size_plot import draw_sizes, sizes_of_run
+
+
+def draw_pictures(
+    out: Path, *, recipe: str, teacher_id: str, models: Mapping[str, ModelResult], log: Path
+) -> tuple[str, ...]:
+    """Write PNG and SVG of loss, languages and pareto into a folder; return those that there were figures for.
+
+    `log` is that of the training, `models` are those of a run's results, the teacher and the student's last.
+    """
+    drawn = []
+    if draw_loss(read_training(log), out / "loss", title=f"{recipe}: training"):
+        drawn.append("loss")
+    languages = language_figures(models)
+    if languages is not None:
+        draw_languages(languages, out / "languages", title=f"{recipe}: languages")
+        drawn.append("languages")
+    sizes = sizes_of_run(models, recipe=recipe, teacher_id=teacher_id, published=published_models().values())
+    if sizes is not None:
+        draw_sizes(sizes, out / "pareto", title=f"{recipe}: score and size")
+        drawn.append("pareto")
+    return tuple(drawn)
