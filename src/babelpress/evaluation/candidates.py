@@ -67,7 +67,7 @@ def plan_scores(
     )  # fmt: skip
     for model in models:
         check_candidate(model, wanted)
-    if any(_is_model(Path(model)) for model in models):
+    if any(is_model(Path(model)) for model in models):
         check_tasks(wanted.tasks)
     if chosen is None:
         return wanted, {"tasks": tasks} if tasks else None
@@ -78,7 +78,7 @@ def check_candidate(text: str, wanted: Wanted) -> None:
     """Refuse, before any model is run, what is no model or has nothing to be scored on. Raises EvaluationError."""
     if text.startswith(PUBLISHED):
         find_published(text.removeprefix(PUBLISHED))
-    elif _is_model(Path(text)):
+    elif is_model(Path(text)):
         if not wanted.tasks and not wanted.bundled:
             raise EvaluationError(
                 f"{text} is a model folder, which has no scores of its own; name tasks: --suite quick or --tasks A,B"
@@ -92,8 +92,8 @@ def score_candidate(text: str, wanted: Wanted) -> Scored:
     if text.startswith(PUBLISHED):
         found = find_published(text.removeprefix(PUBLISHED))
         return Scored(found.name, found.scores, "published")
-    if _is_model(Path(text)):
-        return Scored(_folder_name(Path(text)), score_folder(Path(text), wanted), "measured")
+    if is_model(Path(text)):
+        return Scored(folder_name(Path(text)), score_folder(Path(text), wanted), "measured")
     return _read_run(text)
 
 
@@ -117,7 +117,7 @@ def score_folder(folder: Path, wanted: Wanted) -> dict[str, Score]:
         by_slot.setdefault(slot, []).append(task)
     for slot, tasks in by_slot.items():
         found = run_tasks(
-            model, tuple(tasks), model_id=f"local/{_folder_name(folder)}", weights_hash=_identity(folder),
+            model, tuple(tasks), model_id=f"local/{folder_name(folder)}", weights_hash=_identity(folder),
             cache=wanted.cache / slot, languages=wanted.languages, data_dir=wanted.data_dir, prompts={},
             batch_size=wanted.batch_size,
         )  # fmt: skip
@@ -139,11 +139,12 @@ def _bundled(model: SentenceTransformer, wanted: Wanted) -> dict[str, Score]:
     return {BITEXT: Score(kind="Bitext", score=round(100 * bitext_accuracy(vectors), 4))}
 
 
-def _is_model(folder: Path) -> bool:
+def is_model(folder: Path) -> bool:
+    """Tell whether a folder is that of a SentenceTransformer."""
     return (folder / "modules.json").is_file()
 
 
-def _folder_name(folder: Path) -> str:
+def folder_name(folder: Path) -> str:
     """Return a folder's name, with its run's where it is called what every run calls it."""
     whole = folder.resolve()
     return f"{whole.parent.name}-{whole.name}" if whole.name in {"student", "pressed"} else whole.name
