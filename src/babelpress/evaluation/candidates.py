@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.encoders import load_encoder
 from babelpress.errors import BabelpressError, EvaluationError
-from babelpress.evaluation.compare import Scored
+from babelpress.evaluation.compare import Scored, distinct_names
 from babelpress.evaluation.evaluate import BITEXT, TEACHER, bundled_texts, encode_texts
 from babelpress.evaluation.intrinsic import bitext_accuracy
 from babelpress.evaluation.means import Groups
@@ -21,6 +21,7 @@ from babelpress.evaluation.results import Results, Score
 from babelpress.evaluation.suites import did_you_mean, find_suite
 from babelpress.evaluation.tasks import check_tasks, run_tasks
 from babelpress.files import hash_file, hash_folder, hash_json, list_files, read_json
+from babelpress.teacher import locate_teacher
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -137,6 +138,20 @@ def _bundled(model: SentenceTransformer, wanted: Wanted) -> dict[str, Score]:
         return {}
     vectors = {code: encode_texts(model, lines, batch_size=wanted.batch_size) for code, lines in texts.items()}
     return {BITEXT: Score(kind="Bitext", score=round(100 * bitext_accuracy(vectors), 4))}
+
+
+def locate_models(students: Sequence[Path], teacher: str) -> dict[str, Path]:
+    """Return the folders of a teacher (a folder, a hub id, or "embedded") and of students, under distinct names.
+
+    The teacher is called so and comes first. Raises EvaluationError for a folder that is no model, TeacherError and
+    HubError for a teacher that is nowhere.
+    """
+    folders = [*students, locate_teacher(teacher)]
+    for folder in folders:
+        if not is_model(folder):
+            raise EvaluationError(f"{folder} is no model folder (it has no modules.json); give a SentenceTransformer's")
+    names = distinct_names([TEACHER, *map(folder_name, students)])
+    return dict(zip(names, [folders[-1], *folders[:-1]], strict=True))
 
 
 def is_model(folder: Path) -> bool:
