@@ -35,12 +35,13 @@ def long_texts(
     """
     if teacher.tokenizer is None:
         return {}
+    shares = fair_shares({code: len(lines) for code, lines in texts.items()}, count)
+    own = Tokenizer.from_str(teacher.tokenizer.to_str())  # its truncation is set
     found = {}
     for tokens in lengths:
         if teacher.max_length is not None and tokens > teacher.max_length:
             continue
-        cutter = _Cutter(teacher.tokenizer, teacher.prompt, tokens)
-        shares = fair_shares({code: len(lines) for code, lines in texts.items()}, count)
+        cutter = _Cutter(own, teacher.prompt, tokens)
         made = [text for code, lines in texts.items() for text in cutter.cut(lines, gap_between(code), shares[code])]
         if len(made) >= LEAST_TEXTS:
             found[tokens] = made
@@ -60,11 +61,11 @@ def at_lengths(
 
 
 class _Cutter:
-    """Makes texts of so many tokens; it has a tokenizer of its own, whose truncation it sets."""
+    """Makes texts of so many tokens, with a tokenizer that it sets to cut there."""
 
     def __init__(self, tokenizer: Tokenizer, prompt: str, tokens: int) -> None:
-        self.tokenizer = Tokenizer.from_str(tokenizer.to_str())
-        self.tokenizer.enable_truncation(tokens)
+        tokenizer.enable_truncation(tokens)
+        self.tokenizer = tokenizer
         self.prompt = prompt
         self.tokens = tokens
 
@@ -82,7 +83,7 @@ class _Cutter:
         return found
 
     def _text_at(self, lines: Sequence[str], row: int, gap: str) -> tuple[str | None, int]:
-        """Return the text that begins with a row, None where none can be made, and the row behind it."""
+        """Return the text that begins with a row, None where none can be made, and the row to go on with."""
         parts: list[str] = []
         room = _CHARACTERS_PER_TOKEN * self.tokens
         while room > 0 and row + len(parts) < len(lines):
@@ -91,7 +92,7 @@ class _Cutter:
         sizes = [len(encoding.ids) for encoding in self.tokenizer.encode_batch_fast(parts, add_special_tokens=False)]
         parts = parts[: int(np.searchsorted(np.cumsum(sizes), self.tokens)) + 1]
         text = self._exactly(gap.join(parts))
-        return text, row + max(1, len(parts))
+        return text, row + (1 if text is None else len(parts))
 
     def _exactly(self, text: str) -> str | None:
         """Cut a text; None where it is too short, or where what is left is cut in another way by itself."""
