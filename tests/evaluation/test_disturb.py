@@ -110,6 +110,17 @@ def test_letters_that_stand_alone_are_left_alone():
     assert {typos("a b, c!", random.Random(seed)) for seed in range(50)} == {"a b, c!"}
 
 
+@pytest.mark.parametrize("text", ["\u1100a\u1161", "\u1100b", "가b\u11a8", "क\u094dbष"])
+def test_letters_that_would_become_one_character_are_kept_apart(text):
+    for seed in range(200):
+        assert set(clusters(typos(text, random.Random(seed)))) <= set(clusters(text))
+
+
+def test_no_word_is_lost():
+    text = "a " * 38 + "xy"
+    assert all(len(typos(text, random.Random(seed)).split()) == 39 for seed in range(200))
+
+
 def test_a_letter_is_replaced_by_one_of_its_script_and_case():
     # Each letter is the only one of its kind, so that nothing can be replaced: what is new is a swap, a drop or a twin.
     found = {typos("Aя", random.Random(seed)) for seed in range(200)}
@@ -157,9 +168,11 @@ def test_typing_errors_of_every_script_change_every_sentence(language):
         ("punctuation", "क्या? हाँ।", "क्या हाँ"),
         ("punctuation", "at 10:30, 1,000 -5", "at 10:30 1,000 5"),
         ("punctuation", "?!…", None),
+        ("punctuation", "🇰.🇷, 🇰,,🇷", "🇰.🇷 🇰,🇷"),
         ("punctuation", "no marks", None),
         ("spaces", "one two", "onetwo"),
         ("spaces", "日本語ไทย", None),
+        ("spaces", "🇰 🇷", None),
     ],
 )
 def test_disturbances_by_hand(name, text, expected):

@@ -12,7 +12,7 @@ from babelpress.cli.shared import AsJson, Quiet, Verbose, interruptible, out, pr
 
 
 @app.command(
-    "measure", epilog="Example: [bold]babelpress measure runs/demo/student --teacher embedded --text mine.txt[/bold]"
+    "measure", epilog="Example: [bold]babelpress measure runs/demo/student --teacher embedded --text a.txt[/bold]"
 )
 def measure_models(
     students: Annotated[

@@ -170,7 +170,7 @@ def _script(character: str) -> str:
 
 
 def _without_marks(cluster: str) -> str:
-    script = _script(cluster[0])
+    script = _script(cluster[0]) if _kind(cluster) else ""
     if script == "ARABIC":
         return "".join(character for character in cluster if character not in _HARAKAT)
     if script not in _ACCENTED or unicodedata.normalize("NFC", cluster) in _LETTERS_OF_THEIR_OWN:
