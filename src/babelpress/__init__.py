@@ -12,20 +12,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from babelpress.api import Plan, card, check, compare, distill, evaluate, load_run, plan, press, run, visualize
+    from babelpress.api import (
+        Plan,
+        card,
+        check,
+        compare,
+        distill,
+        evaluate,
+        load_run,
+        measure,
+        plan,
+        press,
+        run,
+        visualize,
+    )
     from babelpress.errors import BabelpressError
-    from babelpress.evaluation.results import Results
+    from babelpress.evaluation.results import Measures, Results
     from babelpress.recipe import Recipe
     from babelpress.teacher import Teacher, read_teacher
 
 _HOMES = {
     "Plan": "api", "card": "api", "check": "api", "compare": "api", "distill": "api", "evaluate": "api",
-    "load_run": "api", "plan": "api", "press": "api", "run": "api", "visualize": "api", "BabelpressError": "errors",
-    "Results": "evaluation.results", "Recipe": "recipe", "Teacher": "teacher", "read_teacher": "teacher",
+    "load_run": "api", "measure": "api", "plan": "api", "press": "api", "run": "api", "visualize": "api",
+    "BabelpressError": "errors", "Measures": "evaluation.results", "Results": "evaluation.results",
+    "Recipe": "recipe", "Teacher": "teacher", "read_teacher": "teacher",
 }  # fmt: skip
 
 __all__ = [
     "BabelpressError",
+    "Measures",
     "Plan",
     "Recipe",
     "Results",
@@ -36,6 +51,7 @@ __all__ = [
     "distill",
     "evaluate",
     "load_run",
+    "measure",
     "plan",
     "press",
     "read_teacher",

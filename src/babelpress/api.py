@@ -13,7 +13,7 @@ from babelpress import processes
 from babelpress.checks.result import CheckReport
 from babelpress.errors import BabelpressError
 from babelpress.evaluation.compare import Comparison, SubsetRule
-from babelpress.evaluation.results import ModelResult, Results
+from babelpress.evaluation.results import Measures, ModelResult, Results
 from babelpress.files import read_json, replace_file, write_json, write_text
 from babelpress.pipeline import bring_up, open_run
 from babelpress.recipe import Pooler, Recipe
@@ -242,6 +242,31 @@ def compare(
     return compare_scores(scored, against=against, groups=groups, rule=SubsetRule(subsets))
 
 
+def measure(
+    students: Sequence[Path | str],
+    *,
+    teacher: str,
+    texts: Sequence[Path | str],
+    languages: Sequence[str] = (),
+    sample: int = 1000,
+) -> dict[str, Measures]:
+    """Measure on any text how near students are to their teacher; return figures by name, "teacher" first.
+
+    `students` are SentenceTransformer folders, `teacher` is one, a hub id or "embedded". `texts` are files with one
+    text a line or jsonl with text and language (plain or .gz); their names may hold `{language}`, which stands for
+    each of `languages`. At most `sample` texts are measured on, alike of all languages. Raises BabelpressError before
+    any model is run, where that is possible.
+    """
+    from babelpress.encoders import load_encoder
+    from babelpress.evaluation.candidates import locate_models
+    from babelpress.evaluation.given_texts import read_given
+    from babelpress.evaluation.measures import measure_models
+
+    folders = locate_models([Path(student) for student in students], teacher)
+    given = read_given([str(text) for text in texts], languages=languages)
+    return measure_models({name: load_encoder(folder) for name, folder in folders.items()}, given, sample=sample)
+
+
 def write_results(run: Run) -> Results:
     """Gather the figures of finished stages into results.json."""
     models = read_json(run.path("evaluation") / "models.json")
@@ -302,6 +327,7 @@ __all__ = [
     "distill",
     "evaluate",
     "load_run",
+    "measure",
     "plan",
     "press",
     "run",

@@ -84,7 +84,7 @@ def rewrite(text: str, partners: list[str], *, language: str, draw: random.Rando
     if kind == "mix":
         return _mix(text, partners, language=language, draw=draw)
     if kind == "join":
-        return _gap(language).join([text, draw.choice(partners)])
+        return gap_between(language).join([text, draw.choice(partners)])
     if kind == "case":
         return draw.choice([text.lower(), text.upper()])
     if kind == "bare":
@@ -100,15 +100,16 @@ def _mix(text: str, partners: list[str], *, language: str, draw: random.Random) 
     for _ in range(draw.randint(1, 5)):
         runs.append(_run(draw.choice(partners), language=language, draw=draw))
     draw.shuffle(runs)
-    return _gap(language).join(runs)
+    return gap_between(language).join(runs)
 
 
 def _run(text: str, *, language: str, draw: random.Random) -> str:
     units = list(text) if language in _UNSPACED else text.split(" ")
     length = draw.randint(1, 4) * (3 if language in _UNSPACED else 1)
     start = draw.randrange(max(1, len(units) - length + 1))
-    return _gap(language).join(units[start : start + length])
+    return gap_between(language).join(units[start : start + length])
 
 
-def _gap(language: str) -> str:
-    return "" if language in _UNSPACED else " "
+def gap_between(language: str) -> str:
+    """Return what stands between two sentences or words of a language: nothing where words are not spaced."""
+    return "" if language.partition("-")[0] in _UNSPACED else " "

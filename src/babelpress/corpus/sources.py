@@ -10,6 +10,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -72,6 +73,17 @@ def _read(source: Source, recipe: Recipe, data_dir: Path | None, pieces: Sequenc
     if isinstance(source, HubSource):
         return read_hub(source, data_dir=data_dir)
     return read_mteb_train(source, languages=recipe.languages, data_dir=data_dir)
+
+
+def read_text_file(file: Path, *, language: str | None) -> Iterator[Item]:
+    """Yield what one file holds: lines, or rows of a table with `text` and maybe `language`.
+
+    Where none is given, the language is `language`, or else und. Raises SourceError when it cannot be read.
+    """
+    source = FileSource(kind="files", paths=(str(file),), columns=("text",), language_column="language")
+    for item in _read_file(file, source, language, ()):
+        unnamed = isinstance(item, Sentence) and item.language == "und"
+        yield replace(item, language=language) if unnamed and language else item  # type: ignore[arg-type]
 
 
 def source_files(

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.encoders import load_encoder
 from babelpress.errors import BabelpressError, EvaluationError
-from babelpress.evaluation.compare import Scored
+from babelpress.evaluation.compare import Scored, distinct_names
 from babelpress.evaluation.evaluate import BITEXT, TEACHER, bundled_texts, encode_texts, model_facts
 from babelpress.evaluation.intrinsic import bitext_accuracy
 from babelpress.evaluation.means import Groups
@@ -21,6 +21,7 @@ from babelpress.evaluation.results import ModelResult, Results, Score
 from babelpress.evaluation.suites import did_you_mean, find_suite
 from babelpress.evaluation.tasks import check_tasks, run_tasks
 from babelpress.files import hash_file, hash_folder, hash_json, list_files, read_json
+from babelpress.teacher import locate_teacher
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -67,7 +68,7 @@ def plan_scores(
     )  # fmt: skip
     for model in models:
         check_candidate(model, wanted)
-    if any(_is_model(Path(model)) for model in models):
+    if any(is_model(Path(model)) for model in models):
         check_tasks(wanted.tasks)
     if chosen is None:
         return wanted, {"tasks": tasks} if tasks else None
@@ -78,7 +79,7 @@ def check_candidate(text: str, wanted: Wanted) -> None:
     """Refuse, before any model is run, what is no model or has nothing to be scored on. Raises EvaluationError."""
     if text.startswith(PUBLISHED):
         find_published(text.removeprefix(PUBLISHED))
-    elif _is_model(Path(text)):
+    elif is_model(Path(text)):
         if not wanted.tasks and not wanted.bundled:
             raise EvaluationError(
                 f"{text} is a model folder, which has no scores of its own; name tasks: --suite quick or --tasks A,B"
@@ -92,9 +93,9 @@ def score_candidate(text: str, wanted: Wanted) -> Scored:
     if text.startswith(PUBLISHED):
         found = find_published(text.removeprefix(PUBLISHED))
         return Scored(found.name, found.scores, "published", parameters=found.parameters)
-    if _is_model(Path(text)):
+    if is_model(Path(text)):
         size = model_facts(Path(text))["parameters"]
-        return Scored(_folder_name(Path(text)), score_folder(Path(text), wanted), "measured", parameters=size)
+        return Scored(folder_name(Path(text)), score_folder(Path(text), wanted), "measured", parameters=size)
     return _read_run(text)
 
 
@@ -118,7 +119,7 @@ def score_folder(folder: Path, wanted: Wanted) -> dict[str, Score]:
         by_slot.setdefault(slot, []).append(task)
     for slot, tasks in by_slot.items():
         found = run_tasks(
-            model, tuple(tasks), model_id=f"local/{_folder_name(folder)}", weights_hash=_identity(folder),
+            model, tuple(tasks), model_id=f"local/{folder_name(folder)}", weights_hash=_identity(folder),
             cache=wanted.cache / slot, languages=wanted.languages, data_dir=wanted.data_dir, prompts={},
             batch_size=wanted.batch_size,
         )  # fmt: skip
@@ -140,11 +141,26 @@ def _bundled(model: SentenceTransformer, wanted: Wanted) -> dict[str, Score]:
     return {BITEXT: Score(kind="Bitext", score=round(100 * bitext_accuracy(vectors), 4))}
 
 
-def _is_model(folder: Path) -> bool:
+def locate_models(students: Sequence[Path], teacher: str) -> dict[str, Path]:
+    """Return the folders of a teacher (a folder, a hub id, or "embedded") and of students, under distinct names.
+
+    The teacher is called so and comes first. Raises EvaluationError for a folder that is no model, TeacherError and
+    HubError for a teacher that is nowhere.
+    """
+    folders = [*students, locate_teacher(teacher)]
+    for folder in folders:
+        if not is_model(folder):
+            raise EvaluationError(f"{folder} is no model folder (it has no modules.json); give a SentenceTransformer's")
+    names = distinct_names([TEACHER, *map(folder_name, students)])
+    return dict(zip(names, [folders[-1], *folders[:-1]], strict=True))
+
+
+def is_model(folder: Path) -> bool:
+    """Tell whether a folder is that of a SentenceTransformer."""
     return (folder / "modules.json").is_file()
 
 
-def _folder_name(folder: Path) -> str:
+def folder_name(folder: Path) -> str:
     """Return a folder's name, with its run's where it is called what every run calls it."""
     whole = folder.resolve()
     return f"{whole.parent.name}-{whole.name}" if whole.name in {"student", "pressed"} else whole.name

@@ -73,10 +73,14 @@ class AtLength(_Figures):
 
 
 class Disturbed(_Figures):
-    """What a model makes of disturbed text: how often its nearest undisturbed text is its own, and their cosine."""
+    """What a model makes of disturbed text: how often its nearest undisturbed text is its own, and their cosine.
+
+    `texts` are those that the disturbance changes; no other is counted.
+    """
 
     found: float
     cosine: float
+    texts: int = 0
 
 
 class Measures(_Figures):

@@ -1,0 +1,23 @@
+"""Take texts fairly from several languages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def fair_shares(sizes: Mapping[str, int], limit: int) -> dict[str, int]:
+    """Return how many of `limit` each may give: all alike, and what the small ones leave goes to the others."""
+    shares = {}
+    left = limit
+    for place, name in enumerate(sorted(sizes, key=lambda name: sizes[name])):
+        shares[name] = min(sizes[name], left // (len(sizes) - place))
+        left -= shares[name]
+    return {name: shares[name] for name in sizes}
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """Return so many items at even distances, in their order: a file may be sorted."""
+    return [items[number * len(items) // count] for number in range(count)]
