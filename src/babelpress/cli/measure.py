@@ -45,10 +45,10 @@ def measure_models(
     set_up(quiet=quiet or as_json, verbose=verbose)
     with interruptible():
         from babelpress import api
-        from babelpress.report.comparison_plot import check_plot
+        from babelpress.report.style import check_ending
 
         if plot is not None:
-            check_plot(plot)
+            check_ending("--plot", plot)
         found = api.measure(students, teacher=teacher, texts=text, languages=_codes(language), sample=sample)
         if plot is not None:
             from babelpress.report.lengths_plot import draw_lengths

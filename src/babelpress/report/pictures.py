@@ -8,6 +8,7 @@ from pathlib import Path
 from babelpress.evaluation.published import published_models
 from babelpress.evaluation.results import ModelResult
 from babelpress.report.language_plot import draw_languages, language_figures
+from babelpress.report.lengths_plot import draw_lengths, lengths_of
 from babelpress.report.loss_plot import draw_loss, read_training
 from babelpress.report.size_plot import draw_sizes, sizes_of_run
 
@@ -15,7 +16,7 @@ from babelpress.report.size_plot import draw_sizes, sizes_of_run
 def draw_pictures(
     out: Path, *, recipe: str, teacher_id: str, models: Mapping[str, ModelResult], log: Path
 ) -> tuple[str, ...]:
-    """Write PNG and SVG of loss, languages and pareto into a folder; return those that there were figures for.
+    """Write PNG and SVG of loss, languages, lengths and pareto into a folder; return those that there were figures for.
 
     `log` is that of the training, `models` are those of a run's results, the teacher and the student's last.
     """
@@ -26,6 +27,10 @@ def draw_pictures(
     if languages is not None:
         draw_languages(languages, out / "languages", title=f"{recipe}: languages")
         drawn.append("languages")
+    measures = {name: model.measures for name, model in models.items()}
+    if lengths_of(measures):
+        draw_lengths(measures, out / "lengths")
+        drawn.append("lengths")
     sizes = sizes_of_run(models, recipe=recipe, teacher_id=teacher_id, published=published_models().values())
     if sizes is not None:
         draw_sizes(sizes, out / "pareto", title=f"{recipe}: score and size")
