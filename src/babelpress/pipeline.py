@@ -53,8 +53,9 @@ STAGES: dict[str, Stage[Run]] = {
             steps.evaluation_settings,
             steps.make_evaluation,
             resumable=True,
+            version=2,
         ),
-        Stage("report", ("pressed", "student"), steps.report_settings, steps.make_report),
+        Stage("report", ("pressed", "student"), steps.report_settings, steps.make_report, version=2),
     )
 }
 

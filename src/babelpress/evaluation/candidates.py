@@ -93,7 +93,7 @@ def score_candidate(text: str, wanted: Wanted) -> Scored:
         found = find_published(text.removeprefix(PUBLISHED))
         return Scored(found.name, found.scores, "published")
     if _is_model(Path(text)):
-        return Scored(_folder_name(Path(text)), score_folder(Path(text), wanted), "measured")
+        return Scored(folder_name(Path(text)), score_folder(Path(text), wanted), "measured")
     return _read_run(text)
 
 
@@ -117,7 +117,7 @@ def score_folder(folder: Path, wanted: Wanted) -> dict[str, Score]:
         by_slot.setdefault(slot, []).append(task)
     for slot, tasks in by_slot.items():
         found = run_tasks(
-            model, tuple(tasks), model_id=f"local/{_folder_name(folder)}", weights_hash=_identity(folder),
+            model, tuple(tasks), model_id=f"local/{folder_name(folder)}", weights_hash=_identity(folder),
             cache=wanted.cache / slot, languages=wanted.languages, data_dir=wanted.data_dir, prompts={},
             batch_size=wanted.batch_size,
         )  # fmt: skip
@@ -143,7 +143,7 @@ def _is_model(folder: Path) -> bool:
     return (folder / "modules.json").is_file()
 
 
-def _folder_name(folder: Path) -> str:
+def folder_name(folder: Path) -> str:
     """Return a folder's name, with its run's where it is called what every run calls it."""
     whole = folder.resolve()
     return f"{whole.parent.name}-{whole.name}" if whole.name in {"student", "pressed"} else whole.name

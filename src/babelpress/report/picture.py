@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from babelpress.encoders import load_encoder
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.evaluate import bundled_texts
-from babelpress.files import replace_file
+from babelpress.evaluation.parallel import measure_parallel
+from babelpress.files import replace_file, write_json
 from babelpress.progress import track
 from babelpress.recipe import HubSource, ParallelSource, Recipe
 
@@ -35,17 +36,24 @@ def draw_run(
     data_dir: Path | None,
     trust_remote_code: bool = False,
 ) -> dict[str, Any]:
-    """Write umap.png, umap.svg and umap.npz (the points) for the models of a run."""
+    """Write umap.png, umap.svg and umap.npz (the points) for the models of a run, and the numbers behind them.
+
+    parallel.json holds model → Parallel; one language has none of them.
+    """
     settings = recipe.visualization
     texts = parallel_texts(recipe, data_dir=data_dir)
-    points = {}
+    points, parallel = {}, {}
     for name in track(folders, "report: UMAP", total=len(folders), unit="models"):
         model = load_encoder(folders[name], trust_remote_code=trust_remote_code)
         flat = [text for lines in texts.values() for text in lines]
         vectors = model.encode(flat, batch_size=64, show_progress_bar=False)
+        if len(texts) > 1:
+            by_language = dict(zip(texts, np.split(vectors, len(texts)), strict=True))
+            parallel[name] = measure_parallel(by_language, seed=recipe.seed).model_dump(mode="json")
         points[name] = project(
             vectors, seed=recipe.seed, neighbours=settings.neighbours, min_distance=settings.min_distance
         )
+    write_json(out / "parallel.json", parallel)
     replace_file(out / "umap.npz", lambda path: _save_points(path, points))
     draw_points(
         points,
