@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from babelpress import progress
+from babelpress.api import load_run, write_results
 from babelpress.cli import main
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.evaluation import speed
@@ -341,6 +343,24 @@ def test_a_whole_run_says_nothing_of_its_libraries(whole):
     lines = [line.strip() for line in whole[1].stderr.splitlines() if line.strip()]
     stages = ("corpus", "vocabulary", "layers", "pressed", "targets", "distillation", "student", "evaluation", "report")
     assert [line.partition(":")[0] for line in lines] == list(stages)
+
+
+def test_a_whole_run_has_the_numbers_of_its_picture_in_its_results(whole):
+    models = json.loads((whole[0] / "results.json").read_text())["models"]
+    numbers = json.loads((whole[0] / "report" / "parallel.json").read_text())
+    assert {name: model["parallel"] for name, model in models.items()} == numbers
+    assert [numbers["teacher"][key] for key in ("languages", "sentences")] == [3, 10]
+    assert {model["speed"] for model in models.values()} == {None}
+
+
+def test_numbers_of_another_picture_are_not_taken_for_this_runs(whole, recipe, tmp_path):
+    """`evaluate` alone finds a report that an earlier run with other settings, or of another student, left there."""
+    shutil.copytree(whole[0], tmp_path / "r")
+    run = load_run(str(recipe), output=tmp_path / "r", overrides=["distillation.epochs=1"])
+    assert write_results(run).models["teacher"].parallel is not None
+    other = ["distillation.epochs=1", "visualization.sentences=11"]
+    run = load_run(str(recipe), output=tmp_path / "r", overrides=other)
+    assert {model.parallel for model in write_results(run).models.values()} == {None}
 
 
 @pytest.mark.parametrize(

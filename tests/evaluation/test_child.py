@@ -123,10 +123,8 @@ def test_no_process_is_left_behind_when_the_parent_is_stopped(signum, tmp_path):
 
 
 def test_a_cut_off_tail_of_long_words_is_still_one_line():
-    with (
-        start("import sys; sys.stderr.write('noise\\n' * 100_000 + 'the end\\n')") as child,
-        pytest.raises(EvaluationError) as caught,
-    ):
+    script = "import sys; sys.stderr.write('noise\\n' * 100_000 + 'the end\\n')"
+    with start(script) as child, pytest.raises(EvaluationError) as caught:
         child.answer()
     assert str(caught.value) == "a: the end"
 

@@ -148,8 +148,9 @@ def test_a_language_without_bundled_texts_is_left_out():
 
 def test_a_run_without_bundled_texts_and_tasks_still_gives_fidelity(tiny_teacher, tmp_path):
     found = evaluate_models(
-        {"teacher": Candidate(tiny_teacher, "babelpress/t")}, settings=EvaluationSection(bundled=False, speed_sentences=0),
-        held_out=HELD_OUT, languages=("en",), data_dir=None, cache=tmp_path / "mteb",
+        {"teacher": Candidate(tiny_teacher, "babelpress/t")},
+        settings=EvaluationSection(bundled=False, speed_sentences=0), held_out=HELD_OUT, languages=("en",),
+        data_dir=None, cache=tmp_path / "mteb",
     )  # fmt: skip
     assert found["teacher"].scores == {}
     assert (found["teacher"].average, found["teacher"].retention) == (0.0, 0.0)

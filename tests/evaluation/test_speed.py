@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -15,7 +18,6 @@ from babelpress.evaluation import speed, speed_worker
 from babelpress.evaluation.results import Spread
 from babelpress.evaluation.speed import evenly, measure_speed, spread
 from babelpress.evaluation.speed_worker import Request, encode_round, serve, time_load
-from tests.tiny import make_teacher
 
 
 class Clock:
@@ -102,7 +104,7 @@ def test_the_worker_trusts_remote_code_where_it_is_told_to_and_nowhere_else(trus
 
 # The worker's own main, with libraries that take no time to import; `speak` says something on standard output.
 QUICK = """
-import sys, types, time
+import os, sys, time, types
 class Model:
     def encode(self, texts, **named): speak()
 def speak(): print("a library speaks")
@@ -119,14 +121,65 @@ def test_what_a_library_prints_is_not_taken_for_an_answer(monkeypatch, tiny_teac
     assert measure_speed({"a": tiny_teacher}, ["x"], rounds=2)["a"].batched.median > 0
 
 
+def test_a_folder_that_cannot_be_loaded_is_one_line(monkeypatch, tiny_teacher):
+    script = (
+        QUICK
+        + """
+from babelpress.errors import TeacherError
+def refuse(folder, trust_remote_code): raise TeacherError(f"{folder} cannot be loaded")
+sys.modules["babelpress.encoders"].load_encoder = refuse
+main()
+"""
+    )
+    monkeypatch.setattr(speed, "COMMAND", (sys.executable, "-c", script))
+    with pytest.raises(EvaluationError) as caught:
+        measure_speed({"b": tiny_teacher}, ["x"])
+    assert str(caught.value) == f"the speed of b: {tiny_teacher} cannot be loaded"
+
+
 def test_the_worker_leaves_ctrl_c_to_the_parent():
     """A terminal sends it to all; a worker that died of it would look like a fault of the model."""
-    script = QUICK + "import os, signal\nspeak = lambda: os.kill(os.getpid(), signal.SIGINT)\nmain()"
+    script = QUICK + "import signal\nspeak = lambda: os.kill(os.getpid(), signal.SIGINT)\nmain()"
     done = subprocess.run(
         [sys.executable, "-c", script], input=request(Path("x")) + "\n", capture_output=True, text=True, check=True,
-        env={"PYTHONPATH": ":".join(sys.path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     assert set(json.loads(done.stdout)) == {"libraries"}
+
+
+def test_ctrl_c_ends_the_measurement_and_its_workers(tmp_path, tiny_teacher):
+    """As a terminal does it, to all processes at once, while workers are busy."""
+    busy = (
+        QUICK
+        + f"""
+from pathlib import Path
+def speak():
+    Path({str(tmp_path)!r}, str(os.getpid())).touch()
+    time.sleep(600)
+main()
+"""
+    )
+    script = f"""
+import sys
+from pathlib import Path
+from babelpress.evaluation import speed
+speed.COMMAND = (sys.executable, "-c", {busy!r})
+speed.measure_speed({{"a": Path({str(tiny_teacher)!r}), "b": Path({str(tiny_teacher)!r})}}, ["x"])
+"""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    workers = [int(path.name) for path in tmp_path.iterdir()]
+    assert len(workers) == 2
+    os.killpg(parent.pid, signal.SIGINT)
+    said = parent.communicate()[1]
+    assert parent.returncode == -signal.SIGINT
+    assert said.splitlines()[-1] == "KeyboardInterrupt"
+    assert not any(psutil.pid_exists(pid) for pid in workers)
 
 
 # --- the parent ---------------------------------------------------------------------------------
@@ -236,16 +289,10 @@ def test_texts_are_taken_at_equal_distances():
 # --- both, for real -----------------------------------------------------------------------------
 
 
-def test_a_real_model_is_measured_and_a_broken_folder_beside_it_is_one_line(tmp_path, tiny_teacher):
-    """Two runs of real processes, which import for seconds: all that is asked of them is asked here."""
+def test_a_real_model_is_measured_in_a_process_of_its_own(tiny_teacher):
     found = measure_speed({"a": tiny_teacher}, ["one sentence", "another"], rounds=2, singles=1)["a"]
     assert found.resident.median > found.libraries > 50  # no Python with torch holds less
     for name in ("batched", "single_p50", "single_p95", "load", "resident"):
         figure = getattr(found, name)
         assert 0 < figure.low <= figure.median <= figure.high
-    broken = make_teacher(tmp_path / "broken", layers=1)
-    (broken / "model.safetensors").write_bytes(b"")
-    with pytest.raises(EvaluationError, match=r"^the speed of b: .*broken cannot be loaded") as caught:
-        measure_speed({"a": tiny_teacher, "b": broken}, ["one sentence"], rounds=1)
-    assert "\n" not in str(caught.value)
     assert psutil.Process().children() == []
