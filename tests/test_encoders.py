@@ -75,6 +75,15 @@ def test_a_folder_that_is_no_encoder_is_refused_in_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_weights_that_are_cut_off_are_refused_in_one_line(tmp_path):
+    folder = make_teacher(tmp_path / "cut", layers=1)
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TeacherError, match="cut cannot be loaded as a SentenceTransformer") as caught:
+        load_encoder(folder)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_pickle_is_not_loaded(tmp_path):
     folder = make_teacher(tmp_path / "pickled", layers=1)
     (folder / "model.safetensors").unlink()

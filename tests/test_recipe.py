@@ -83,6 +83,7 @@ def test_a_key_of_another_kind_of_source_is_refused(setting: str):
         ("corpus.sources.0.variants=65", "corpus.sources.0.bundled.variants"),
         ("corpus.sources.0.kind=internet", "corpus.sources.0"),
         ("evaluation.bundled=perhaps", "evaluation.bundled"),
+        ("evaluation.speed_sentences=-1", "evaluation.speed_sentences"),
         ("teacher=embedded", "teacher"),
         ("layers=2", "layers"),
         ("seed=-1", "seed"),

@@ -10,7 +10,7 @@ import pytest
 from babelpress import stages as module
 from babelpress.errors import BabelpressError
 from babelpress.files import write_text
-from babelpress.stages import Stage, is_done, read_manifest, run_stage, versions
+from babelpress.stages import Stage, is_current, is_done, read_manifest, run_stage, versions
 
 
 @dataclass
@@ -75,6 +75,17 @@ def test_an_input_with_other_content_makes_the_next_stage_again(tmp_path):
     job.settings["a"], job.content["a"] = {"size": 2}, "new!"
     run_stage(A, job, tmp_path)
     assert run_stage(B, job, tmp_path)
+
+
+def test_a_stage_is_current_until_its_settings_or_inputs_change(tmp_path):
+    job = Job()
+    run_stage(A, job, tmp_path)
+    assert not is_current(B, job, tmp_path)
+    run_stage(B, job, tmp_path)
+    assert is_current(B, job, tmp_path)
+    job.settings["a"], job.content["a"] = {"size": 2}, "new!"
+    run_stage(A, job, tmp_path)
+    assert not is_current(B, job, tmp_path)
 
 
 def test_an_input_that_was_made_again_with_the_same_content_does_not(tmp_path):

@@ -87,6 +87,30 @@ def test_retention_is_shown_in_percent():
     assert [cell for cell in line.replace("│", " ").split() if cell[0].isdigit()] == ["100.0", "90.8", "81.7"]
 
 
+def cells(text: str, label: str) -> list[str]:
+    """Return the cells behind a row's label."""
+    line = next(line for line in text.splitlines() if line.startswith(label))
+    return [cell.strip() for cell in line.split("│")][1:]
+
+
+def test_speed_and_memory_have_a_row_each():
+    text = shown(results_table(make_results()))
+    assert cells(text, "sentences/s") == ["1,231", "1,232", "1,233"]
+    assert cells(text, "one sentence p50, ms") == ["18.3", "19.3", "20.3"]
+    assert cells(text, "one sentence p95, ms") == ["27.4", "28.4", "29.4"]
+    assert cells(text, "load, s") == ["1.31", "2.31", "3.31"]
+    assert cells(text, "memory, MiB") == ["8,761", "8,762", "8,763"]
+
+
+def test_a_speed_that_was_not_measured_has_no_row_and_one_that_a_model_lacks_a_dash():
+    results = make_results()
+    without = {name: model.model_copy(update={"speed": None}) for name, model in results.models.items()}
+    assert "sentences/s" not in shown(results_table(results.model_copy(update={"models": without})))
+    one = {**without, "pressed": results.models["pressed"]}
+    text = shown(results_table(results.model_copy(update={"models": one})))
+    assert cells(text, "sentences/s") == ["–", "1,232", "–"]
+
+
 def test_the_view_says_where_the_student_is():
     assert "runs/try/student" in shown(results_view(make_results(), Path("runs/try")))
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         plan,
         press,
         run,
+        speed,
         visualize,
     )
     from babelpress.errors import BabelpressError
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Plan": "api", "card": "api", "check": "api", "compare": "api", "distill": "api", "evaluate": "api",
-    "load_run": "api", "measure": "api", "plan": "api", "press": "api", "run": "api", "visualize": "api",
-    "BabelpressError": "errors", "Measures": "evaluation.results", "Results": "evaluation.results",
-    "Recipe": "recipe", "Teacher": "teacher", "read_teacher": "teacher",
+    "load_run": "api", "measure": "api", "plan": "api", "press": "api", "run": "api", "speed": "api",
+    "visualize": "api", "BabelpressError": "errors", "Measures": "evaluation.results",
+    "Results": "evaluation.results", "Recipe": "recipe", "Teacher": "teacher", "read_teacher": "teacher",
 }  # fmt: skip
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "press",
     "read_teacher",
     "run",
+    "speed",
     "visualize",
 ]
 

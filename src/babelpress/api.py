@@ -14,10 +14,11 @@ from babelpress.checks.result import CheckReport
 from babelpress.errors import BabelpressError
 from babelpress.evaluation.compare import Comparison, SubsetRule
 from babelpress.evaluation.results import Measures, ModelResult, Results
+from babelpress.evaluation.speed import SpeedReport
 from babelpress.files import read_json, replace_file, write_json, write_text
-from babelpress.pipeline import bring_up, open_run
+from babelpress.pipeline import STAGES, bring_up, open_run
 from babelpress.recipe import Pooler, Recipe
-from babelpress.stages import read_manifest
+from babelpress.stages import is_current, read_manifest
 from babelpress.steps import Run, read_plans
 from babelpress.student.sizing import Size, estimate_size
 from babelpress.teacher import Teacher, locate_teacher
@@ -267,15 +268,33 @@ def measure(
     return measure_models({name: load_encoder(folder) for name, folder in folders.items()}, given, sample=sample)
 
 
+def speed(
+    models: Sequence[str], *, text: Path | str | None = None, sentences: int = 256, rounds: int = 5
+) -> SpeedReport:
+    """Time model folders (`embedded` is the demo's teacher), each alone in a process of its own, rounds in turn.
+
+    `sentences` are taken evenly from the first lines of a file with one text a line (plain or .gz), or from the
+    embedded held-out ones. Raises BabelpressError.
+    """
+    from babelpress.evaluation.speed import report_speed
+
+    return report_speed(models, text=Path(text) if text else None, sentences=sentences, rounds=rounds)
+
+
 def write_results(run: Run) -> Results:
-    """Gather the figures of finished stages into results.json."""
+    """Gather the figures of finished stages into results.json; those of the report where it is of this student."""
     models = read_json(run.path("evaluation") / "models.json")
+    reported = is_current(STAGES["report"], run, run.folder)
+    parallel = read_json(run.path("report") / "parallel.json") if reported else {}
     manifest = read_manifest(run.path("evaluation")) or {}
     results = Results(
         recipe=run.recipe.name,
         teacher_id=run.teacher.name,
         languages=run.recipe.languages,
-        models={name: ModelResult.model_validate(figures) for name, figures in models.items()},
+        models={
+            name: ModelResult.model_validate({**figures, "parallel": parallel.get(name)})
+            for name, figures in models.items()
+        },
         corpus=read_json(run.path("corpus") / "report.json"),
         distillation=read_json(run.path("distillation") / "report.json"),
         held_out_sentences=manifest["counts"]["held_out_sentences"],
@@ -331,5 +350,6 @@ __all__ = [
     "plan",
     "press",
     "run",
+    "speed",
     "visualize",
 ]

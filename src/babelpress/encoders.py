@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def load_encoder(folder: Path, *, trust_remote_code: bool = False, device: str | None = None) -> SentenceTransformer:
     """Load a SentenceTransformer folder in fp32, without asking any hub. Raises TeacherError."""
+    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
     # The pooler that E5-type students keep is not used by sentence embeddings; the load report on
@@ -26,7 +27,7 @@ def load_encoder(folder: Path, *, trust_remote_code: bool = False, device: str |
             str(folder), local_files_only=True, trust_remote_code=trust_remote_code, device=device,
             model_kwargs={"dtype": torch.float32, "use_safetensors": True},
         )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
         raise TeacherError(
             f"{folder} cannot be loaded as a SentenceTransformer: {' '.join(str(error).split())}"
         ) from error

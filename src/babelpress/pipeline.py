@@ -53,6 +53,7 @@ STAGES: dict[str, Stage[Run]] = {
             steps.evaluation_settings,
             steps.make_evaluation,
             resumable=True,
+            version=2,
         ),
         Stage("report", ("pressed", "student"), steps.report_settings, steps.make_report, version=2),
         Stage("pictures", ("distillation", "evaluation"), picture_steps.pictures_settings, picture_steps.make_pictures),

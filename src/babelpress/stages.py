@@ -72,6 +72,11 @@ def is_done(folder: Path, key: str) -> bool:
     return all(_has_size(folder / name, entry["bytes"]) for name, entry in manifest["files"].items())
 
 
+def is_current(stage: Stage[Context], context: Context, root: Path) -> bool:
+    """Tell whether a stage's folder holds what its settings and inputs, as they are now, give; `needs` must be done."""
+    return is_done(folder_of(root, stage.name), _identity(stage, context, root)[2])
+
+
 def run_stage(stage: Stage[Context], context: Context, root: Path) -> bool:
     """Bring a stage up to date; its `needs` must be. Returns False when there was nothing to do."""
     folder = folder_of(root, stage.name)

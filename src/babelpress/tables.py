@@ -11,6 +11,7 @@ from rich.text import Text
 
 from babelpress.api import Plan
 from babelpress.evaluation.results import ModelResult, Results
+from babelpress.report.speed_table import speed_rows
 from babelpress.vocabulary.fertility import LanguageFertility
 
 
@@ -34,7 +35,8 @@ def results_table(results: Results) -> Table:
     row("weights on disk, MiB", *(f"{model.weight_bytes / 2**20:.1f}" for model in models))
     row("stored as", *(model.stored_as for model in models))
     row("tokens a sentence", *(f"{model.tokens_per_sentence:.1f}" for model in models))
-    row("sentences/s", *(f"{model.sentences_per_second:,.0f}" for model in models))
+    for line in speed_rows(models):
+        row(*line)
     table.add_section()
     row("cosine to teacher, mean", *(f"{model.fidelity_mean:.3f}" for model in models))
     row("cosine to teacher, 5th pct.", *(f"{model.fidelity_p5:.3f}" for model in models))

@@ -28,7 +28,7 @@ layers: {{method: uniform, count: 2}}
 vocabulary: {{size: 800}}
 distillation: {{epochs: 2, batch_size: 32, checkpoint_steps: 3, max_length: 32, learning_rate: 1.0e-3, \
 precision: fp32, target_precision: fp32, trackers: []}}
-evaluation: {{tasks: []}}
+evaluation: {{tasks: [], speed_sentences: 0}}
 visualization: {{sentences: 10}}
 """
 PIECES = 64  # ids of the sentences that `make_text` makes

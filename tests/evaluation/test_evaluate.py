@@ -10,6 +10,7 @@ import pytest
 
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.encoders import load_encoder
+from babelpress.evaluation import evaluate
 from babelpress.evaluation.evaluate import (
     BITEXT,
     SIMILARITY,
@@ -22,6 +23,7 @@ from babelpress.evaluation.evaluate import (
 from babelpress.evaluation.results import ModelResult, Score
 from babelpress.recipe import EvaluationSection
 from tests.evaluation.local import write_stsbenchmark
+from tests.report.figures import make_speed
 from tests.tiny import make_teacher
 
 HELD_OUT = ["The dog runs", "A cat sleeps on the table", "Heute regnet es", "Hello, how are you?"]
@@ -38,7 +40,7 @@ def measured(tiny_teacher, tmp_path_factory) -> tuple[dict[str, ModelResult], di
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", str(root / "datasets-cache"))
         found = evaluate_models(
             {name: Candidate(folder, f"babelpress/{name}") for name, folder in folders.items()},
-            settings=EvaluationSection(tasks=("STSBenchmark",), speed_sentences=2), held_out=HELD_OUT,
+            settings=EvaluationSection(tasks=("STSBenchmark",), speed_sentences=0), held_out=HELD_OUT,
             languages=("ko", "en", "eu"), data_dir=root / "data", cache=root / "mteb",
         )  # fmt: skip
     return found, folders
@@ -85,6 +87,27 @@ def test_tokens_are_counted_without_the_two_marks_at_the_ends(measured):
     assert found["teacher"].tokens_per_sentence == pytest.approx(truth)
 
 
+def test_speed_is_left_out_where_no_sentences_are_given_to_it(measured):
+    assert [model.speed for model in measured[0].values()] == [None, None]
+
+
+def test_speed_is_measured_on_the_models_folders_with_the_first_held_out_texts(tiny_teacher, tmp_path, monkeypatch):
+    given = []
+
+    def measure(folders, texts, *, trust_remote_code):
+        given.append((folders, texts, trust_remote_code))
+        return {"teacher": make_speed(7)}
+
+    monkeypatch.setattr(evaluate, "measure_speed", measure)
+    found = evaluate_models(
+        {"teacher": Candidate(tiny_teacher, "babelpress/teacher")},
+        settings=EvaluationSection(tasks=(), bundled=False, speed_sentences=3), held_out=HELD_OUT, languages=("en",),
+        data_dir=None, cache=tmp_path, trust_remote_code=True,
+    )  # fmt: skip
+    assert given == [({"teacher": tiny_teacher}, HELD_OUT[:3], True)]
+    assert found["teacher"].speed == make_speed(7)
+
+
 def test_facts_are_those_of_the_files(tiny_teacher):
     from safetensors.numpy import load_file
 
@@ -125,8 +148,9 @@ def test_a_language_without_bundled_texts_is_left_out():
 
 def test_a_run_without_bundled_texts_and_tasks_still_gives_fidelity(tiny_teacher, tmp_path):
     found = evaluate_models(
-        {"teacher": Candidate(tiny_teacher, "babelpress/t")}, settings=EvaluationSection(bundled=False),
-        held_out=HELD_OUT, languages=("en",), data_dir=None, cache=tmp_path / "mteb",
+        {"teacher": Candidate(tiny_teacher, "babelpress/t")},
+        settings=EvaluationSection(bundled=False, speed_sentences=0), held_out=HELD_OUT, languages=("en",),
+        data_dir=None, cache=tmp_path / "mteb",
     )  # fmt: skip
     assert found["teacher"].scores == {}
     assert (found["teacher"].average, found["teacher"].retention) == (0.0, 0.0)

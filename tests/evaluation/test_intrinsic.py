@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from babelpress.evaluation import intrinsic
 from babelpress.evaluation.intrinsic import (
     bitext_accuracy,
     fidelity,
     normalised,
-    sentences_per_second,
     similarity_correlation,
 )
 
@@ -80,21 +78,3 @@ def test_normalising_leaves_the_input_alone():
     given = rows((3, 4))
     assert np.allclose(normalised(given), [[0.6, 0.8]])
     assert given.tolist() == [[3, 4]]
-
-
-def test_speed_is_the_median_round_without_the_first(monkeypatch):
-    clock = {"now": 0.0}
-    seconds = {"slow": iter([100.0, 2.0, 4.0, 50.0]), "fast": iter([9.0, 1.0, 1.0, 1.0])}
-    calls = []
-
-    def encoder(name):
-        def encode(texts):
-            calls.append((name, len(texts)))
-            clock["now"] += next(seconds[name])
-
-        return encode
-
-    monkeypatch.setattr(intrinsic.time, "perf_counter", lambda: clock["now"])
-    found = sentences_per_second({name: encoder(name) for name in seconds}, ["a"] * 8, rounds=3)
-    assert found == {"slow": 8 / 4.0, "fast": 8 / 1.0}
-    assert calls == [("slow", 8), ("fast", 8)] * 4, "models take turns, so that a busy moment hits all of them"

@@ -12,6 +12,7 @@ from huggingface_hub import ModelCard
 
 from babelpress.evaluation.published import find_published
 from babelpress.evaluation.results import Results
+from babelpress.evaluation.speed import SINGLES
 from babelpress.report.card import render_card
 from babelpress.teacher import Teacher, read_teacher
 from tests.report.figures import TASKS, make_fertility, make_layers, make_recipe, make_results, make_vocabulary
@@ -43,6 +44,7 @@ def known_numbers(teacher: Teacher) -> set[str]:
     """Every number that the card may show, written as the card writes numbers."""
     recipe, results, layers, vocabulary = make_recipe(), make_results(), make_layers(), make_vocabulary()
     values: list[float] = [teacher.max_length, 256, 37, 2, 4, 5, 32, layers.of, *layers.kept, len(vocabulary.kept), 11]
+    values += [SINGLES]
     distillation = recipe.distillation
     values += [distillation.max_length, distillation.batch_size, distillation.learning_rate, distillation.loss.mse]
     values += [distillation.loss.cosine, distillation.weight_decay, distillation.clip_norm]
@@ -62,6 +64,9 @@ def known_numbers(teacher: Teacher) -> set[str]:
         theirs = [score.score for score in original.scores.values() if score.kind in {"STS", "Classification"}]
         values += [len(every), sum(every) / len(every), 100 * sum(every) / sum(theirs)]
         values += [100 * score.score / original.scores[name].score for name, score in model.scores.items()]
+        seen = model.parallel
+        values += [100 * seen.accuracy, 100 * seen.language_probe, 100 * seen.language_chance]
+        values += [100 / seen.sentences, (seen.sentences + 1) / 2, 1, -seen.uniformity]
     values += [4 * original.parameters / 2**20]
     values += [100 * results.models["distilled"].weight_bytes / (4 * original.parameters)]
     return {form for value in values for form in (f"{value:,}", str(value), *(f"{value:,.{n}f}" for n in range(5)))}
@@ -79,6 +84,7 @@ def test_every_number_on_the_card_is_from_the_run(teacher):
     text = card(teacher).partition("\n---\n")[2]
     text = text.split("\nMade with")[0].replace(NAME, "").replace("Loom 9000", "")
     text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)  # the greetings
+    text = text.replace("[Wang and Isola 2020](https://arxiv.org/abs/2005.10242)", "")
     for name in (*TASKS, "banking77", "UTF-8", "fp32", "<0x41>", "umap.png", "1. **", "2. **", "3. **"):
         text = text.replace(name, "")
     shown = set(re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?:e-?\d+)?", text))
@@ -95,6 +101,57 @@ def test_a_figure_of_the_student_is_not_taken_from_another_model(teacher):
     assert row(text, "STS17")[:3] == ["34.00", "35.00", "36.00"]
     assert row(text, "chat.txt") == ["300,003"]
     assert row(text, "ko") == ["98.8 %", "17.2", "23.8", "38 %", "2.17 %"]
+
+
+def test_speed_is_shown_with_its_range_beside_the_teachers(teacher):
+    text = card(teacher)
+    assert row(text, "sentences/s") == ["1,231 (1,108–1,354)", "1,233 (1,110–1,356)"]
+    assert row(text, "one sentence p50, ms") == ["18.3 (16.5–20.1)", "20.3 (18.3–22.3)"]
+    assert row(text, "one sentence p95, ms") == ["27.4 (24.7–30.1)", "29.4 (26.5–32.3)"]
+    assert row(text, "load, s") == ["1.31 (1.18–1.44)", "3.31 (2.98–3.64)"]
+    assert row(text, "memory, MiB") == ["8,761 (7,885–9,637)", "8,763 (7,887–9,639)"]
+    assert "5 rounds in turn; 256 sentences in batches of 32, 40 of them one at a time" in text
+    assert "643 MiB of it libraries; 6 threads of Loom 9000." in text
+
+
+def without(field: str) -> Results:
+    results = make_results()
+    models = {name: model.model_copy(update={field: None}) for name, model in results.models.items()}
+    return results.model_copy(update={"models": models})
+
+
+def test_a_speed_that_was_not_measured_is_not_spoken_of(teacher):
+    text = card(teacher, without("speed"))
+    assert "sentences/s" not in text
+    assert "Speed" not in text
+    assert "Loom 9000" not in text
+    assert "Tokens per sentence: 723 held-out sentences.\n" in text
+
+
+def test_sentences_that_were_timed_are_no_more_than_there_were(teacher):
+    text = card(teacher, recipe=make_recipe("evaluation.speed_sentences=30"))
+    assert "30 sentences in batches of 32, 30 of them one at a time" in text
+
+
+def test_the_picture_has_its_numbers_beside_it_with_what_guessing_gives(teacher):
+    text = card(teacher)
+    assert row(text, "translation is the nearest") == [
+        "86.1 %", "87.1 %", "88.1 %", "higher is better; guessing gives 2.7 %",
+    ]  # fmt: skip
+    assert row(text, "mean rank of the translation") == [
+        "2.65", "3.65", "4.65", "1 is best, of 37; guessing gives 19.0",
+    ]  # fmt: skip
+    assert row(text, "language told by a linear probe") == [
+        "43.4 %", "44.4 %", "45.4 %", "lower is better; guessing gives 16.7 %",
+    ]  # fmt: skip
+    assert row(text, "alignment")[:3] == ["1.527", "2.527", "3.527"]
+    assert row(text, "uniformity")[:3] == ["-4.145", "-5.145", "-6.145"]
+
+
+def test_a_picture_of_one_language_has_no_numbers(teacher):
+    text = card(teacher, without("parallel"))
+    assert "uniformity" not in text.lower()
+    assert "\n\n## Languages\n" in text
 
 
 def test_a_language_without_held_out_text_has_empty_cells_not_a_crash(teacher):

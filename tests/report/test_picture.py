@@ -12,12 +12,15 @@ import pytest
 from PIL import Image
 
 from babelpress.corpus.bundled import held_out_meanings
+from babelpress.encoders import load_encoder
 from babelpress.errors import BabelpressError, EvaluationError
+from babelpress.evaluation.parallel import measure_parallel
 from babelpress.report.picture import draw_run
 from babelpress.report.projection import parallel_texts, project
 from babelpress.report.umap_plot import draw_points, fitting_columns
 from tests.hub.content import write_sources
 from tests.report.figures import make_recipe
+from tests.tiny import make_teacher
 
 SIXTEEN = ["ko", "en", "ja", "zh", "es", "fr", "de", "pt", "it", "ru", "ar", "hi", "th", "vi", "id", "pl"]
 TITLE = "me5s_v3: 16 languages, 5 sentences each"
@@ -134,7 +137,29 @@ def test_a_run_is_drawn_with_its_points_beside_it(tmp_path, tiny_teacher):
     assert list(points) == ["teacher", "pressed"]
     assert points["teacher"].shape == (3 * len(shown["languages"]), 2)
     assert shown["sentences"] == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["umap.html", "umap.npz", "umap.png", "umap.svg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "parallel.json", "umap.html", "umap.npz", "umap.png", "umap.svg",
+    ]  # fmt: skip
+
+
+def test_a_run_has_the_numbers_of_its_picture_beside_it(tmp_path, tiny_teacher):
+    recipe = make_recipe("visualization.sentences=4", "languages=[ko, en, pt]", "seed=3")
+    other = make_teacher(tmp_path / "other", layers=1, seed=5)
+    draw_run(recipe, {"teacher": tiny_teacher, "pressed": other}, tmp_path, data_dir=None)
+    found = json.loads((tmp_path / "parallel.json").read_text())
+    texts = parallel_texts(recipe, data_dir=None)
+    for name, folder in (("teacher", tiny_teacher), ("pressed", other)):
+        model = load_encoder(folder)
+        truth = measure_parallel({code: model.encode(lines) for code, lines in texts.items()}, seed=3)
+        assert found[name] == pytest.approx(truth.model_dump(), abs=1e-5)
+    assert found["teacher"] != found["pressed"]
+
+
+def test_one_language_is_drawn_and_has_no_numbers(tmp_path, tiny_teacher):
+    recipe = make_recipe("visualization.sentences=4", "languages=[ko]")
+    draw_run(recipe, {"teacher": tiny_teacher}, tmp_path, data_dir=None)
+    assert json.loads((tmp_path / "parallel.json").read_text()) == {}
+    assert (tmp_path / "umap.png").is_file()
 
 
 def test_the_embedded_sentences_of_the_picture_are_held_out_and_parallel():

@@ -12,13 +12,9 @@ from numpy.typing import NDArray
 
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.encoders import load_encoder
-from babelpress.evaluation.intrinsic import (
-    bitext_accuracy,
-    fidelity,
-    sentences_per_second,
-    similarity_correlation,
-)
-from babelpress.evaluation.results import ModelResult, Score
+from babelpress.evaluation.intrinsic import bitext_accuracy, fidelity, similarity_correlation
+from babelpress.evaluation.results import ModelResult, Score, Speed
+from babelpress.evaluation.speed import measure_speed
 from babelpress.evaluation.tasks import run_tasks
 from babelpress.files import list_files, read_json
 from babelpress.progress import track
@@ -64,8 +60,7 @@ def evaluate_models(
     if settings.bundled:
         for name, bundled in _bundled_scores(encode, languages).items():
             scores[name] |= bundled
-    timed = {name: partial(encode_texts, model, batch_size=32) for name, model in models.items()}
-    speed = sentences_per_second(timed, held_out[: settings.speed_sentences])
+    speed = _speeds(candidates, held_out[: settings.speed_sentences], trust_remote_code=trust_remote_code)
     for name, candidate in candidates.items():
         weights = open_checkpoint(candidate.folder).content_hash()
         found = run_tasks(
@@ -82,10 +77,10 @@ def evaluate_models(
             fidelity_mean=near[name].mean,
             fidelity_p5=near[name].p5,
             tokens_per_sentence=_tokens_per_sentence(models[name], held_out),
-            sentences_per_second=speed[name],
             scores=scores[name],
             average=averages[name],
             retention=averages[name] / averages[TEACHER] if averages[TEACHER] else 0.0,
+            speed=speed.get(name),
         )
         for name, candidate in candidates.items()
     }
@@ -138,6 +133,13 @@ def _bundled_scores(encode: dict[str, Any], languages: tuple[str, ...]) -> dict[
             accuracy = bitext_accuracy(vectors[name])
             found[name][BITEXT] = Score(kind="Bitext", score=round(100 * accuracy, 4))
     return found
+
+
+def _speeds(candidates: dict[str, Candidate], texts: list[str], *, trust_remote_code: bool) -> dict[str, Speed]:
+    if not texts:
+        return {}
+    folders = {name: candidate.folder for name, candidate in candidates.items()}
+    return measure_speed(folders, texts, trust_remote_code=trust_remote_code)
 
 
 def encode_texts(model: SentenceTransformer, texts: list[str], *, batch_size: int) -> NDArray[np.float32]:

@@ -1,18 +1,13 @@
-"""What can be measured without any data set: fidelity, retrieval across languages, speed."""
+"""What can be measured without any data set: fidelity, retrieval across languages."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
-
-from babelpress.progress import track
 
 Embeddings = NDArray[np.float32]
 
@@ -58,17 +53,3 @@ def normalised(values: Embeddings) -> NDArray[np.float64]:
     """Return rows of length 1 in double precision."""
     wide = np.asarray(values, dtype=np.float64)
     return wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
-
-
-def sentences_per_second(
-    encoders: Mapping[str, Callable[[list[str]], object]], texts: list[str], *, rounds: int = 5
-) -> dict[str, float]:
-    """Time encoders in turn on the same texts; the median of the rounds, after one round to warm up."""
-    seconds: dict[str, list[float]] = {name: [] for name in encoders}
-    for round_number in track(range(rounds + 1), "evaluation: speed", total=rounds + 1, unit="rounds"):
-        for name, encode in encoders.items():
-            started = time.perf_counter()
-            encode(texts)
-            if round_number:
-                seconds[name].append(time.perf_counter() - started)
-    return {name: len(texts) / statistics.median(times) for name, times in seconds.items()}

@@ -35,8 +35,8 @@ class Speed(_Figures):
     """A model alone in a process of its own, the models' rounds in turn.
 
     `batched` is in sentences a second in batches of 32, `single_p50` and `single_p95` in milliseconds for one
-    sentence at a time, `load` in seconds from the folder to a model (libraries imported before), `resident` in MiB
-    of the process with its libraries after load and encoding.
+    sentence at a time, `load` in seconds from the folder to a model (libraries imported, the disk warm), `resident`
+    in MiB of the process with its libraries after load and encoding, `libraries` in MiB before the first load.
     """
 
     batched: Spread
@@ -44,6 +44,7 @@ class Speed(_Figures):
     single_p95: Spread
     load: Spread
     resident: Spread
+    libraries: float
 
 
 class Closeness(_Figures):
@@ -125,7 +126,6 @@ class ModelResult(_Figures):
     fidelity_mean: float
     fidelity_p5: float
     tokens_per_sentence: float
-    sentences_per_second: float
     scores: dict[str, Score]
     average: float
     retention: float

@@ -12,6 +12,7 @@ from babelpress.evaluation.means import EMBEDDED_KINDS, Groups, TaskMean, count_
 from babelpress.evaluation.results import ModelResult, Results
 from babelpress.evaluation.suites import find_suite
 from babelpress.recipe import DistillationSection, LossSection, Recipe
+from babelpress.report.card_tables import parallel_table, speed_table
 from babelpress.student.layers import LayerPlan
 from babelpress.teacher import EMBEDDED_ID, Teacher
 from babelpress.vocabulary.fertility import LanguageFertility
@@ -49,6 +50,8 @@ def render_card(
         teacher_fp32_bytes=4 * original.parameters,
         pressed=results.models["pressed"],
         student=student,
+        speed=speed_table(original, student, sentences=_timed(recipe, results)),
+        parallel=parallel_table(original, results.models["pressed"], student),
         corpus=results.corpus,
         distillation=results.distillation,
         held_out=results.held_out_sentences,
@@ -97,6 +100,10 @@ def _metadata(results: Results, *, recipe: Recipe, teacher: Teacher) -> ModelCar
             for name, score in tasks.items()
         ] or None,
     )  # fmt: skip
+
+
+def _timed(recipe: Recipe, results: Results) -> int:
+    return min(recipe.evaluation.speed_sentences, results.held_out_sentences)
 
 
 def _suite_groups(recipe: Recipe) -> Groups:

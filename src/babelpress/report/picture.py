@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babelpress.encoders import load_encoder
-from babelpress.files import replace_file
+from babelpress.evaluation.parallel import measure_parallel
+from babelpress.files import replace_file, write_json
 from babelpress.progress import track
 from babelpress.recipe import Recipe
 from babelpress.report.projection import count_sentences, parallel_texts, project
@@ -25,7 +26,10 @@ def draw_run(
     data_dir: Path | None,
     trust_remote_code: bool = False,
 ) -> dict[str, Any]:
-    """Write umap.png, umap.svg, umap.html (the same to explore) and umap.npz (the points) for a run's models."""
+    """Write umap.png, umap.svg, umap.html (the same to explore) and umap.npz (the points) for a run's models.
+
+    parallel.json holds the numbers behind them: model → Parallel; of one language there are none.
+    """
     settings = recipe.visualization
     texts = parallel_texts(recipe, data_dir=data_dir)
     languages, sentences = list(texts), count_sentences(texts)
@@ -39,6 +43,12 @@ def draw_run(
         points[name] = project(
             every, seed=recipe.seed, neighbours=settings.neighbours, min_distance=settings.min_distance
         )
+    parallel = {
+        name: measure_parallel(own, seed=recipe.seed).model_dump(mode="json")
+        for name, own in vectors.items()
+        if len(own) > 1
+    }
+    write_json(out / "parallel.json", parallel)
     title = f"{recipe.name}: {len(languages)} languages, {sentences} sentences each"
     replace_file(out / "umap.npz", lambda path: _save_points(path, points))
     draw_points(points, languages=languages, out=out, title=title)
