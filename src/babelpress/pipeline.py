@@ -52,7 +52,9 @@ STAGES: dict[str, Stage[Run]] = {
             ("pressed", "student", "corpus"),
             steps.evaluation_settings,
             steps.make_evaluation,
+            present=steps.nothing_is_missing,
             resumable=True,
+            version=2,
         ),
         Stage("report", ("pressed", "student"), steps.report_settings, steps.make_report),
     )

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from babelpress.api import Plan
 from babelpress.evaluation.results import ModelResult, Results
+from babelpress.progress import say_duration
 from babelpress.vocabulary.fertility import LanguageFertility
 
 
@@ -87,7 +88,7 @@ def plan_view(plan: Plan, *, gflops: float, precision: str = "fp32") -> Renderab
         languages.add_row(code, f"{cover.sentences:,}", f"{100 * cover.kept:.1f}", *measured)
     cost = Table.grid(padding=(0, 2))
     for stage, flops in plan.flops.items():
-        cost.add_row(stage, f"{flops / 1e12:,.1f} TFLOP", f"at least {_duration(flops / (gflops * 1e9))} here")
+        cost.add_row(stage, f"{flops / 1e12:,.1f} TFLOP", f"at least {say_duration(flops / (gflops * 1e9))} here")
     cost.add_row("targets on disk", f"{plan.target_bytes / 2**20:,.1f} MiB", "")
     notes = Text(
         "kept: the share of the training text's tokens whose piece stays; teacher and student: tokens a sentence; "
@@ -112,9 +113,3 @@ def _characters_short(plan: Plan) -> str:
 
 def _score(model: ModelResult, name: str) -> str:
     return f"{model.scores[name].score:.2f}" if name in model.scores else "missing"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.compare import Cell, Comparison, Narrowed, Row, SubsetRule
+from babelpress.evaluation.comparison import Cell, Comparison, Narrowed, Row, SubsetRule
 from babelpress.evaluation.suites import Suite
 from babelpress.files import write_text
 from babelpress.report.comparison_plot import check_plot, draw_comparison

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.compare import Comparison
+from babelpress.evaluation.comparison import Comparison
 from babelpress.files import replace_file
 
 _INK, _QUIET, _LINE = "#1b1e28", "#6b7080", "#d5d8e0"
