@@ -42,8 +42,14 @@ def results_table(results: Results) -> Table:
     table.add_section()
     for name in models[0].scores:
         row(name, *(_score(model, name) for model in models))
+    for name in results.missing:
+        row(name, *("missing" for _ in models))
     row("average", *(f"{model.average:.2f}" for model in models))
+    if any(model.average_interval for model in models):
+        row("… 95 % interval", *(_between(model.average_interval, 1, 2) for model in models))
     row("retention, %", *(f"{100 * model.retention:.1f}" for model in models))
+    if any(model.retention_interval for model in models):
+        row("… 95 % interval", *(_between(model.retention_interval, 100, 1) for model in models))
     return table
 
 
@@ -59,7 +65,11 @@ def results_view(results: Results, folder: Path) -> RenderableType:
         f"{results.machine['processor']}; similarity correlation is to the teacher itself and not averaged",
         style="dim",
     )
-    return Group(results_table(results), note, Text(), places)
+    missing = [
+        Text(f"missing, in no average and tried again at the next run: {name}: {why}", style="dim")
+        for name, why in results.missing.items()
+    ]
+    return Group(results_table(results), note, *missing, Text(), places)
 
 
 def plan_view(plan: Plan, *, gflops: float, precision: str = "fp32") -> RenderableType:
@@ -113,3 +123,7 @@ def _characters_short(plan: Plan) -> str:
 
 def _score(model: ModelResult, name: str) -> str:
     return f"{model.scores[name].score:.2f}" if name in model.scores else "missing"
+
+
+def _between(interval: tuple[float, float] | None, times: float, digits: int) -> str:
+    return "" if interval is None else f"{times * interval[0]:.{digits}f}–{times * interval[1]:.{digits}f}"

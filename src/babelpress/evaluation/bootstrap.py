@@ -6,6 +6,7 @@ sorted or encoded again for a resample.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +42,13 @@ def resample(statistic: Statistic, sentences: int, *, seed: Sequence[Any]) -> ND
     def of_rows(rows: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
         return statistic(_count(rows, sentences))
 
-    found = stats.bootstrap(
-        (np.arange(sentences),), of_rows, n_resamples=REPLICATES, vectorized=True, method="percentile",
-        batch=max(1, min(REPLICATES, _BATCH // sentences)), rng=np.random.default_rng(int(hash_json(list(seed)), 16)),
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # NaN, which is looked for below
+        found = stats.bootstrap(
+            (np.arange(sentences),), of_rows, n_resamples=REPLICATES, vectorized=True, method="percentile",
+            batch=max(1, min(REPLICATES, _BATCH // sentences)),
+            rng=np.random.default_rng(int(hash_json(list(seed)), 16)),
+        )  # fmt: skip
     values = found.bootstrap_distribution
     return values.astype(np.float32) if np.isfinite(values).all() else None
 

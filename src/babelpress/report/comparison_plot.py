@@ -1,4 +1,4 @@
-"""A comparison as a picture: the score of every group for every model."""
+"""A comparison as a picture: the score of every group for every model, with its 95 % interval."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.comparison import Comparison
+from babelpress.evaluation.comparison import Cell, Comparison
 from babelpress.files import replace_file
 
 _INK, _QUIET, _LINE = "#1b1e28", "#6b7080", "#d5d8e0"
@@ -21,7 +21,7 @@ def check_plot(path: Path) -> None:
 
 
 def draw_comparison(found: Comparison, path: Path) -> None:
-    """Draw a bar for each model in each group, and in all; PNG or SVG, by the ending."""
+    """Draw a bar for each model in each group, and in all, with its interval; PNG or SVG, by the ending."""
     check_plot(path)
     import matplotlib as mpl
 
@@ -38,9 +38,13 @@ def draw_comparison(found: Comparison, path: Path) -> None:
         wide = max(6.4, 1.2 + len(rows) * (0.5 + (0.52 if labelled else 0.2) * models))
         figure, axis = plt.subplots(figsize=(wide, 4.8), layout="constrained")
         for place, name in enumerate(found.models):
-            scores = [row.cells[place].score for row in rows]
+            cells = [row.cells[place] for row in rows]
+            scores = [cell.score for cell in cells]
             at = [number + (place - (models - 1) / 2) * width for number in range(len(rows))]
-            bars = axis.bar(at, scores, width=0.92 * width, color=_COLOURS[place % len(_COLOURS)], label=name, zorder=2)
+            bars = axis.bar(
+                at, scores, width=0.92 * width, color=_COLOURS[place % len(_COLOURS)], label=name, zorder=2,
+                yerr=list(zip(*map(_reach, cells), strict=True)), ecolor=_INK, error_kw={"elinewidth": 1, "zorder": 3},
+            )  # fmt: skip
             if labelled:
                 axis.bar_label(bars, fmt="%.1f", fontsize=8, color=_INK, padding=2)
         axis.set_xticks(range(len(rows)), [f"{row.name}\n{_tasks(row.count)}" for row in rows], color=_INK, fontsize=10)
@@ -56,6 +60,13 @@ def draw_comparison(found: Comparison, path: Path) -> None:
         metadata: Any = {"Software": None} if ending == "png" else {"Date": None}
         replace_file(path, lambda file: figure.savefig(file, format=ending, dpi=150, metadata=metadata))
         plt.close(figure)
+
+
+def _reach(cell: Cell) -> tuple[float, float]:
+    """Return how far the interval reaches below and above the score; nothing where there is none."""
+    if cell.interval is None:
+        return 0.0, 0.0
+    return max(0.0, cell.score - cell.interval[0]), max(0.0, cell.interval[1] - cell.score)
 
 
 def _tasks(count: int) -> str:
