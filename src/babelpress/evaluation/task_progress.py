@@ -32,8 +32,10 @@ class TaskClock:
             if ran:
                 self._taken[model, task] = time.monotonic() - started
 
-        yield finished
-        self.skip(model, task)
+        try:
+            yield finished
+        finally:
+            self.skip(model, task)
 
     def skip(self, model: str, task: str) -> None:
         """Count a task as done that will not be run."""
