@@ -33,6 +33,8 @@ for name in (
     "evaluation.evaluate",
 ):
     importlib.import_module(f"babelpress.{name}")
+for name in sys.argv[1:]:
+    importlib.import_module(name)
 
 def arm(place, call, after):
     module, _, name = place.partition(":")
@@ -109,13 +111,14 @@ class Ended:
 
 
 class Nursery:
-    """Forks runs of the command line."""
+    """Forks runs of the command line from a process that has imported more modules, if wanted."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: str, **environment: str) -> None:
         self._folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-c", NURSERY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
-        )
+            [sys.executable, "-c", NURSERY, *more],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**ENVIRONMENT, **environment},
+        )  # fmt: skip
 
     def run(self, *arguments: str, kill: tuple[str, int, bool] | None = None) -> Ended:
         out, err = self._folder / "out.txt", self._folder / "err.txt"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Any, Protocol, TypeVar
 from babelpress import processes
 from babelpress.checks.result import CheckReport
 from babelpress.errors import BabelpressError
-from babelpress.evaluation.compare import Comparison, SubsetRule
+from babelpress.evaluation.comparison import Comparison, SubsetRule
+from babelpress.evaluation.missing import read_missing
 from babelpress.evaluation.results import Measures, ModelResult, Results
 from babelpress.evaluation.speed import SpeedReport
 from babelpress.files import read_json, replace_file, write_json, write_text
@@ -221,13 +222,16 @@ def compare(
     cache: Path | str = "cache/mteb",
     against: str | None = None,
     subsets: SubsetRule | str = SubsetRule.COMMON,
+    prompts: Mapping[str, str] | None = None,
+    batch_size: int = 64,
 ) -> Comparison:
     """Compare models: folders (scored now, on a suite or tasks), runs (RUN or RUN:teacher) and published:NAME.
 
     `against` is one of them, the first unless given. Without suite and tasks, all tasks that models have scores of
-    are compared. Raises BabelpressError before any model is run, where that is possible.
+    are compared. Folders are scored with `prompts`, by mteb's names for them (`{"query": "query: "}`).
+    Raises BabelpressError before any model is run, where that is possible.
     """
-    from babelpress.evaluation.candidates import plan_scores, score_candidate
+    from babelpress.evaluation.candidates import is_model, plan_scores, score_candidates
     from babelpress.evaluation.compare import compare_scores, distinct_names
 
     rules = [str(rule) for rule in SubsetRule]
@@ -236,11 +240,13 @@ def compare(
     wanted, groups = plan_scores(
         models, suite=suite, tasks=tuple(tasks), languages=tuple(languages) if languages else None,
         data_dir=Path(data_dir) if data_dir else None, cache=Path(cache),
+        prompts=prompts or {}, batch_size=batch_size,
     )  # fmt: skip
-    scored = [score_candidate(model, wanted) for model in models]
+    scored = score_candidates(models, wanted)
     if against is not None and against in models:  # as it was given, instead of as it is shown
         against = distinct_names(one.name for one in scored)[list(models).index(against)]
-    return compare_scores(scored, against=against, groups=groups, rule=SubsetRule(subsets))
+    used = wanted.prompts if any(is_model(model) for model in models) else None
+    return compare_scores(scored, against=against, groups=groups, rule=SubsetRule(subsets), prompts=used)
 
 
 def measure(
@@ -295,6 +301,7 @@ def write_results(run: Run) -> Results:
             name: ModelResult.model_validate({**figures, "parallel": parallel.get(name)})
             for name, figures in models.items()
         },
+        missing=read_missing(run.path("evaluation") / "mteb"),
         corpus=read_json(run.path("corpus") / "report.json"),
         distillation=read_json(run.path("distillation") / "report.json"),
         held_out_sentences=manifest["counts"]["held_out_sentences"],

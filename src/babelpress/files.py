@@ -68,7 +68,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         sync(temporary)
         temporary.replace(path)
     except Exception as error:
-        if _is_disk_full(error):
+        if is_disk_full(error):
             raise BabelpressError(
                 f"the disk is full: {path} could not be written; free some space and run the same command again"
             ) from error
@@ -106,7 +106,8 @@ def hold(lock: Path, *, wait: bool = False) -> Iterator[bool]:
         file.release()
 
 
-def _is_disk_full(error: Exception) -> bool:
+def is_disk_full(error: Exception) -> bool:
+    """Tell whether an error is that of a full disk or quota."""
     codes = {errno.ENOSPC, errno.EDQUOT}
     if isinstance(error, OSError):
         return error.errno in codes

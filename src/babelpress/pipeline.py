@@ -52,6 +52,7 @@ STAGES: dict[str, Stage[Run]] = {
             ("pressed", "student", "corpus"),
             steps.evaluation_settings,
             steps.make_evaluation,
+            present=steps.nothing_is_missing,
             resumable=True,
             version=2,
         ),

@@ -32,15 +32,20 @@ def draw_on(console: Console | None) -> None:
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
+        speed = (task.finished_speed or task.speed) if task.fields["timed"] else None
         total = f"/{task.total:,.0f}" if task.total else ""
         rate = f" {speed:,.0f} {task.fields['unit']}/s" if speed else ""
         return Text(f"{task.completed:,.0f}{total}{rate}", no_wrap=True)
 
 
 @contextmanager
-def bar(label: str, *, total: int | None = None, unit: str = "items", start: int = 0) -> Iterator[Callable[..., None]]:
-    """Show a bar while the block runs; the block calls `advance(n)`, `note=` adds a word behind it."""
+def bar(
+    label: str, *, total: int | None = None, unit: str = "items", start: int = 0, timed: bool = True
+) -> Iterator[Callable[..., None]]:
+    """Show a bar while the block runs; the block calls `advance(n)`, `note=` adds a word behind it.
+
+    A bar that is not `timed` shows neither rate nor time left: for items of very different size.
+    """
     if _console is None or not _console.is_terminal:
         yield lambda step=1, note="": None
         return
@@ -48,11 +53,11 @@ def bar(label: str, *, total: int | None = None, unit: str = "items", start: int
         TextColumn("{task.description}"),
         BarColumn(bar_width=10),
         _Rate(),
-        TimeRemainingColumn(compact=True),
+        *([TimeRemainingColumn(compact=True)] if timed else []),
         TextColumn("[dim]{task.fields[note]}"),
     )
     with Progress(*columns, console=_console, transient=True) as progress:
-        task = progress.add_task(label, total=total, completed=start, unit=unit, note="")
+        task = progress.add_task(label, total=total, completed=start, unit=unit, timed=timed, note="")
 
         def advance(step: int = 1, note: str | None = None) -> None:
             progress.advance(task, step)
@@ -68,3 +73,10 @@ def track(items: Iterable[T], label: str, *, total: int | None = None, unit: str
         for item in items:
             yield item
             advance()
+
+
+def say_duration(seconds: float) -> str:
+    """Return a duration in the unit that people would use."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

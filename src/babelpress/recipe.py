@@ -343,6 +343,8 @@ class EvaluationSection(_Section):
     """What the three models are scored on: a shipped suite, or names of mteb tasks, which stand in for the suite's.
 
     `speed_sentences` held-out sentences are timed; 0: speed and memory are not measured.
+    A task that fails ends the run; with `allow_missing` it is left out for all models instead, said to be missing,
+    and tried again at the next run.
     """
 
     bundled: bool = True
@@ -352,6 +354,7 @@ class EvaluationSection(_Section):
     prompts: dict[str, str] = Field(default_factory=dict)
     batch_size: int = Field(default=64, ge=1)
     speed_sentences: int = Field(default=256, ge=0)
+    allow_missing: bool = False
 
     @field_validator("suite")
     @classmethod

@@ -36,8 +36,8 @@ class Stage(Generic[Context]):
     `settings` is all that the result depends on besides the stages in `needs`; `apply` fills the
     folder and returns counts for the manifest. A `resumable` stage finds what a killed run left there.
     `version` is raised when the code changes what the stage writes, so that older results are made again.
-    Of several processes all work on a `shared` stage, one alone on any other. `present` says whether what a
-    finished stage keeps outside of its folder is still there.
+    Of several processes all work on a `shared` stage, one alone on any other. `present` says whether a finished stage
+    has all that it should: what it keeps outside of its folder, what was left out for now.
     """
 
     name: str
@@ -83,12 +83,15 @@ def run_stage(stage: Stage[Context], context: Context, root: Path) -> bool:
     settings, inputs, key = processes.from_main(
         _identity(stage, context, root) if processes.is_main() else ({}, {}, "")
     )
-    if processes.from_main(processes.is_main() and is_done(folder, key) and stage.present(context, folder)):
+    done = processes.is_main() and is_done(folder, key)
+    if processes.from_main(done and stage.present(context, folder)):
         logger.info("%s: done already", stage.name)
         return False
     started = time.monotonic()
     partial = folder.with_name(f"{folder.name}.partial")
     if processes.is_main():
+        if done and stage.resumable:
+            _reopen(folder, partial, key)
         _open_partial(partial, key, keep=stage.resumable)
     processes.wait()
     counts = stage.apply(context, partial) if stage.shared or processes.is_main() else {}
@@ -148,6 +151,13 @@ def _open_partial(partial: Path, key: str, *, keep: bool) -> None:
         remove_tree(partial)
         partial.mkdir(parents=True)
         write_json(mark, key)
+
+
+def _reopen(folder: Path, partial: Path, key: str) -> None:
+    """Take a finished stage that lacks something up again, so that it finds what it has."""
+    remove_tree(partial)
+    write_json(folder / _KEY, key)
+    folder.rename(partial)
 
 
 def _replace_folder(partial: Path, folder: Path) -> None:

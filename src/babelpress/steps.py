@@ -13,6 +13,7 @@ from babelpress import processes
 from babelpress.corpus.build import count_rows, read_texts
 from babelpress.corpus.hub_sources import local_copy, mteb_train_source
 from babelpress.corpus.sentence import Split
+from babelpress.evaluation.missing import read_missing
 from babelpress.files import hash_folder, write_json
 from babelpress.machine import describe_machine
 from babelpress.recipe import (
@@ -267,11 +268,16 @@ def evaluation_settings(run: Run) -> Any:
 
 
 def _dump_evaluation(run: Run) -> Any:
-    """Return how models are scored; a suite is the tasks that it holds."""
+    """Return how models are scored; a suite is the tasks that it holds. What may fail changes no score."""
     section = run.recipe.evaluation
     settings = dump(section) | {"tasks": section.chosen_tasks(), "languages": section.chosen_languages()}
-    del settings["suite"]
+    del settings["suite"], settings["allow_missing"]
     return settings
+
+
+def nothing_is_missing(run: Run, folder: Path) -> bool:
+    """Tell whether a finished evaluation has all its tasks; missing ones are tried again."""
+    return not read_missing(folder / "mteb")
 
 
 def copies(run: Run, sources: Iterable[object]) -> dict[str, str]:
@@ -299,16 +305,13 @@ def _task_folders(run: Run) -> dict[str, Path]:
 
 def make_evaluation(run: Run, folder: Path) -> dict[str, Any]:
     """Score the three models."""
-    from babelpress.evaluation.evaluate import Candidate, evaluate_models
+    from babelpress.evaluation.evaluate import Candidate, evaluate_models, model_id
 
     recipe = run.recipe
     held_out = first_texts(run.path("corpus"), Split.TEST, recipe.corpus.held_out_limit)
+    folders = {"teacher": run.teacher.folder, "pressed": run.path("pressed"), "distilled": run.path("student")}
     found = evaluate_models(
-        {
-            "teacher": Candidate(run.teacher.folder, f"babelpress/{recipe.name}-teacher"),
-            "pressed": Candidate(run.path("pressed"), f"babelpress/{recipe.name}-pressed"),
-            "distilled": Candidate(run.path("student"), f"babelpress/{recipe.name}"),
-        },
+        {name: Candidate(model, model_id(recipe.name, name)) for name, model in folders.items()},
         settings=recipe.evaluation,
         held_out=held_out,
         languages=recipe.languages,

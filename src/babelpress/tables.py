@@ -11,6 +11,7 @@ from rich.text import Text
 
 from babelpress.api import Plan
 from babelpress.evaluation.results import ModelResult, Results
+from babelpress.progress import say_duration
 from babelpress.report.speed_table import speed_rows
 from babelpress.vocabulary.fertility import LanguageFertility
 
@@ -43,8 +44,14 @@ def results_table(results: Results) -> Table:
     table.add_section()
     for name in models[0].scores:
         row(name, *(_score(model, name) for model in models))
+    for name in results.missing:
+        row(name, *("missing" for _ in models))
     row("average", *(f"{model.average:.2f}" for model in models))
+    if any(model.average_interval for model in models):
+        row("… 95 % interval", *(_between(model.average_interval, 1, 2) for model in models))
     row("retention, %", *(f"{100 * model.retention:.1f}" for model in models))
+    if any(model.retention_interval for model in models):
+        row("… 95 % interval", *(_between(model.retention_interval, 100, 1) for model in models))
     return table
 
 
@@ -60,7 +67,11 @@ def results_view(results: Results, folder: Path) -> RenderableType:
         f"{results.machine['processor']}; similarity correlation is to the teacher itself and not averaged",
         style="dim",
     )
-    return Group(results_table(results), note, Text(), places)
+    missing = [
+        Text(f"missing, in no average and tried again at the next run: {name}: {why}", style="dim")
+        for name, why in results.missing.items()
+    ]
+    return Group(results_table(results), note, *missing, Text(), places)
 
 
 def plan_view(plan: Plan, *, gflops: float, precision: str = "fp32") -> RenderableType:
@@ -89,7 +100,7 @@ def plan_view(plan: Plan, *, gflops: float, precision: str = "fp32") -> Renderab
         languages.add_row(code, f"{cover.sentences:,}", f"{100 * cover.kept:.1f}", *measured)
     cost = Table.grid(padding=(0, 2))
     for stage, flops in plan.flops.items():
-        cost.add_row(stage, f"{flops / 1e12:,.1f} TFLOP", f"at least {_duration(flops / (gflops * 1e9))} here")
+        cost.add_row(stage, f"{flops / 1e12:,.1f} TFLOP", f"at least {say_duration(flops / (gflops * 1e9))} here")
     cost.add_row("targets on disk", f"{plan.target_bytes / 2**20:,.1f} MiB", "")
     notes = Text(
         "kept: the share of the training text's tokens whose piece stays; teacher and student: tokens a sentence; "
@@ -116,7 +127,5 @@ def _score(model: ModelResult, name: str) -> str:
     return f"{model.scores[name].score:.2f}" if name in model.scores else "missing"
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def _between(interval: tuple[float, float] | None, times: float, digits: int) -> str:
+    return "" if interval is None else f"{times * interval[0]:.{digits}f}–{times * interval[1]:.{digits}f}"

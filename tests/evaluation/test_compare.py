@@ -14,8 +14,9 @@ from safetensors.numpy import load_file
 
 from babelpress import api
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.candidates import Wanted, score_candidate, score_folder
-from babelpress.evaluation.compare import Comparison, Missing, Narrowed, Scored, SubsetRule, compare_scores
+from babelpress.evaluation.candidates import Wanted, score_candidates
+from babelpress.evaluation.compare import compare_scores
+from babelpress.evaluation.comparison import Comparison, Missing, Narrowed, Scored, SubsetRule
 from babelpress.evaluation.evaluate import BITEXT
 from babelpress.evaluation.published import published_models
 from babelpress.evaluation.results import Score
@@ -216,7 +217,7 @@ def test_csv_has_a_line_for_each_table_row_and_model():
 
 def test_json_holds_everything_and_a_place_for_intervals():
     facts = json.loads(Form.JSON.text(compare_scores([BIG, SMALL])))
-    assert facts["groups"][0]["mean"]["cells"][1] == {"score": 52.5, "kept": 0.75, "interval": None}
+    assert facts["groups"][0]["mean"]["cells"][1] == {"score": 52.5, "kept": 0.75, "interval": None, "difference": None}
     assert (facts["rule"], facts["against"], facts["parameters"]) == ("common", "big", [None, None])
 
 
@@ -262,10 +263,10 @@ def test_a_candidates_size_is_its_folders_its_runs_or_its_publishers(run, tmp_pa
     wanted = Wanted((), tmp_path / "cache", bundled=True, languages=("ko", "en"))
     folder = make_teacher(tmp_path / "own", layers=1)
     tensors = load_file(folder / "model.safetensors")
-    assert score_candidate(str(folder), wanted).parameters == sum(tensor.size for tensor in tensors.values())
-    assert score_candidate(f"{run}:teacher", wanted).parameters == 117_653_761
-    assert score_candidate("published:multilingual-e5-small", wanted).parameters == 117_653_760
-    assert score_candidate("published:me5s_compressed", wanted).parameters is None
+    assert score_candidates([str(folder)], wanted)[0].parameters == sum(tensor.size for tensor in tensors.values())
+    assert score_candidates([f"{run}:teacher"], wanted)[0].parameters == 117_653_761
+    assert score_candidates(["published:multilingual-e5-small"], wanted)[0].parameters == 117_653_760
+    assert score_candidates(["published:me5s_compressed"], wanted)[0].parameters is None
 
 
 def test_a_run_is_its_student_unless_told(run):
@@ -339,24 +340,24 @@ def wanted(tmp_path, monkeypatch) -> Wanted:
 
 def test_two_folders_of_one_name_have_two_results_and_finished_ones_are_kept(tmp_path, wanted, monkeypatch):
     folders = [make_teacher(tmp_path / f"{seed}" / "model", layers=1, seed=seed) for seed in (1, 2)]
-    first = [score_candidate(str(folder), wanted) for folder in folders]
+    first = score_candidates([str(folder) for folder in folders], wanted)
     assert [one.name for one in first] == ["model", "model"]
     assert first[0].scores != first[1].scores
     (folders[0] / "README.md").write_text("another card")
     monkeypatch.setattr("sentence_transformers.SentenceTransformer.encode", _no_encoding)
-    assert [score_candidate(str(folder), wanted) for folder in folders] == first
+    assert score_candidates([str(folder) for folder in folders], wanted) == first
 
 
 def test_other_data_and_another_tokenizer_are_not_taken_from_the_cache(tmp_path, wanted):
     folder = make_teacher(tmp_path / "model", layers=1)
-    first = score_folder(folder, wanted)
+    first = score_candidates([str(folder)], wanted)
     write_stsbenchmark(tmp_path / "data", flip=True)
-    assert score_folder(folder, wanted) != first
+    assert score_candidates([str(folder)], wanted) != first
     write_stsbenchmark(tmp_path / "data")
     (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 3, "do_lower_case": false}')
     assert list((tmp_path / "mteb").rglob("STSBenchmark.json"))
     before = len(list((tmp_path / "mteb").rglob("STSBenchmark.json")))
-    score_folder(folder, wanted)
+    score_candidates([str(folder)], wanted)
     assert len(list((tmp_path / "mteb").rglob("STSBenchmark.json"))) == before + 1
 
 

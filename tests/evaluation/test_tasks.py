@@ -9,7 +9,10 @@ import pytest
 
 from babelpress.encoders import load_encoder
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.tasks import TaskScore, check_tasks, open_task, run_tasks
+from babelpress.evaluation.scoring import ScoringSettings, Subject, run_tasks
+from babelpress.evaluation.task_progress import track_tasks
+from babelpress.evaluation.task_run import TaskScore
+from babelpress.evaluation.tasks import check_tasks, open_task
 from tests.evaluation.local import pairs, write_multilingual, write_stsbenchmark, write_task
 from tests.tiny import make_teacher
 
@@ -31,12 +34,11 @@ def students(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [make_teacher(root / f"s{seed}", layers=1, seed=seed) for seed in (1, 2)]
 
 
-def score(folder: Path, tmp_path: Path, **changes) -> list[TaskScore]:
-    settings = {
-        "names": ("STSBenchmark",), "model_id": "babelpress/x", "weights_hash": "w", "cache": tmp_path / "mteb",
-        "languages": None, "data_dir": tmp_path / "data", "prompts": {}, "batch_size": 16,
-    }  # fmt: skip
-    return run_tasks(load_encoder(folder), **settings | changes)
+def score(folder: Path, tmp_path: Path, *, names=("STSBenchmark",), weights_hash="w", **changes) -> list[TaskScore]:
+    settings = {"cache": tmp_path / "mteb", "data_dir": tmp_path / "data", "batch_size": 16} | changes
+    subject = Subject(load_encoder(folder), "babelpress/x", weights_hash)
+    with track_tasks([("x", name) for name in names]) as clock:
+        return run_tasks(subject, names, ScoringSettings(**settings), clock=clock, model="x")
 
 
 def test_two_local_students_have_two_results(students, tmp_path):

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.compare import Scored, compare_scores
+from babelpress.evaluation.compare import compare_scores
+from babelpress.evaluation.comparison import Scored
 from babelpress.evaluation.published import Published, published_models
 from babelpress.evaluation.results import ModelResult, Score
 from babelpress.report import size_plot as module

@@ -25,6 +25,13 @@ def compare_models(
     languages: Annotated[
         str | None, typer.Option("--languages", metavar="A,B", help="Score model folders on these languages alone.")
     ] = None,
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", metavar="NAME=TEXT", help="Score model folders with it, e.g. 'query=query: '."),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", metavar="N", help="How many texts of a model folder at a time.")
+    ] = 64,
     data_dir: DataDir = None,
     cache: Annotated[
         Path, typer.Option("--cache", metavar="DIR", help="Where finished tasks of model folders are kept.")
@@ -60,7 +67,7 @@ def compare_models(
         shown = Form.JSON if as_json else shown
         found = api.compare(
             models, suite=suite, tasks=_words(tasks), languages=_words(languages), data_dir=data_dir, cache=cache,
-            against=against, subsets=subsets,
+            against=against, subsets=subsets, prompts=_prompts(prompts or []), batch_size=batch_size,
         )  # fmt: skip
         write_comparison(found, kept, output=output, plot=plot, pareto=pareto)
     if shown is Form.TABLE and not quiet:
@@ -71,6 +78,21 @@ def compare_models(
 
 def _words(text: str | None) -> list[str]:
     return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def _prompts(given: list[str]) -> dict[str, str]:
+    """Read NAME=TEXT; blanks of the text count. Raises EvaluationError."""
+    from babelpress.errors import EvaluationError
+
+    named = {}
+    for one in given:
+        name, equals, text = one.partition("=")
+        if not equals or not name.strip() or not text:
+            raise EvaluationError(f"--prompt {one!r} is not NAME=TEXT, e.g. --prompt 'query=query: '")
+        if name.strip() in named:
+            raise EvaluationError(f"--prompt {name.strip()} is given twice")
+        named[name.strip()] = text
+    return named
 
 
 @app.command("suites", epilog="Example: [bold]babelpress suites --json[/bold]")

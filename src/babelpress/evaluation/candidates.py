@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,27 @@ from pydantic import ValidationError
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.encoders import load_encoder
 from babelpress.errors import BabelpressError, EvaluationError
-from babelpress.evaluation.compare import Scored, distinct_names
-from babelpress.evaluation.evaluate import BITEXT, TEACHER, bundled_texts, encode_texts, model_facts
-from babelpress.evaluation.intrinsic import bitext_accuracy
+from babelpress.evaluation.compare import distinct_names
+from babelpress.evaluation.comparison import Scored
+from babelpress.evaluation.evaluate import (
+    BITEXT,
+    STUDENT,
+    TEACHER,
+    bundled_texts,
+    encode_texts,
+    model_facts,
+    model_id,
+    score_bitext,
+)
 from babelpress.evaluation.means import Groups
 from babelpress.evaluation.published import find_published
+from babelpress.evaluation.replicates import Replicates, find_replicates
 from babelpress.evaluation.results import ModelResult, Results, Score
+from babelpress.evaluation.scoring import ScoringSettings, Subject, check_prompts, run_tasks
 from babelpress.evaluation.suites import did_you_mean, find_suite
-from babelpress.evaluation.tasks import check_tasks, run_tasks
+from babelpress.evaluation.task_progress import TaskClock, track_tasks
+from babelpress.evaluation.task_run import TaskScore
+from babelpress.evaluation.tasks import check_tasks
 from babelpress.files import hash_file, hash_folder, hash_json, list_files, read_json
 from babelpress.teacher import locate_teacher
 
@@ -27,7 +40,6 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 PUBLISHED = "published:"
-STUDENT = "distilled"
 _SHOWN = {".md", ".png", ".svg"}
 
 
@@ -36,7 +48,8 @@ class Wanted:
     """What model folders are scored on; nothing of it is asked of runs and of published scores.
 
     `cache` keeps finished tasks; a result is found there again for the same content of the model folder, of local
-    data and of these settings alone.
+    data and of these settings alone (the size of batches apart, which changes no more than rounding). `prompts` are
+    by mteb's names for them.
     """
 
     tasks: tuple[str, ...]
@@ -44,6 +57,7 @@ class Wanted:
     bundled: bool = False
     languages: tuple[str, ...] | None = None
     data_dir: Path | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
     batch_size: int = 64
 
 
@@ -55,21 +69,28 @@ def plan_scores(
     languages: tuple[str, ...] | None,
     data_dir: Path | None,
     cache: Path,
+    prompts: Mapping[str, str],
+    batch_size: int,
 ) -> tuple[Wanted, Groups | None]:
     """Decide what is scored and shown in which groups; None: all that there is. Raises EvaluationError."""
     if suite and tasks:
         raise EvaluationError("--suite and --tasks both say what is compared; give one")
     if data_dir is not None and not data_dir.is_dir():
         raise EvaluationError(f"--data-dir {data_dir} is not a folder")
+    if batch_size < 1:
+        raise EvaluationError(f"--batch-size is {batch_size}; it must be 1 or more")
     chosen = find_suite(suite) if suite else None
     wanted = Wanted(
         chosen.tasks if chosen else tasks, cache=cache, bundled=chosen.bundled if chosen else False,
         languages=languages or (chosen.languages if chosen else None), data_dir=data_dir,
+        prompts=dict(prompts), batch_size=batch_size,
     )  # fmt: skip
     for model in models:
         check_candidate(model, wanted)
-    if any(is_model(Path(model)) for model in models):
+    if any(is_model(model) for model in models):
         check_tasks(wanted.tasks)
+        if prompts:
+            check_prompts(prompts, said="--prompt")
     if chosen is None:
         return wanted, {"tasks": tasks} if tasks else None
     return wanted, {**chosen.groups, **({"Bitext": (BITEXT,)} if chosen.bundled else {})}
@@ -79,7 +100,7 @@ def check_candidate(text: str, wanted: Wanted) -> None:
     """Refuse, before any model is run, what is no model or has nothing to be scored on. Raises EvaluationError."""
     if text.startswith(PUBLISHED):
         find_published(text.removeprefix(PUBLISHED))
-    elif is_model(Path(text)):
+    elif is_model(text):
         if not wanted.tasks and not wanted.bundled:
             raise EvaluationError(
                 f"{text} is a model folder, which has no scores of its own; name tasks: --suite quick or --tasks A,B"
@@ -88,43 +109,56 @@ def check_candidate(text: str, wanted: Wanted) -> None:
         _read_run(text)
 
 
-def score_candidate(text: str, wanted: Wanted) -> Scored:
-    """Return the scores of a model folder (scored now), of a run (its student, or RUN:teacher) or of published:NAME."""
+def score_candidates(texts: Sequence[str], wanted: Wanted) -> list[Scored]:
+    """Return the scores of model folders (scored now), of runs (RUN or RUN:teacher) and of published:NAME."""
+    folders = [text for text in dict.fromkeys(texts) if is_model(text)]
+    with track_tasks([(text, task) for text in folders for task in wanted.tasks]) as clock:
+        found = {text: _score_candidate(text, wanted, clock) for text in dict.fromkeys(texts)}
+    return [found[text] for text in texts]
+
+
+def _score_candidate(text: str, wanted: Wanted, clock: TaskClock) -> Scored:
     if text.startswith(PUBLISHED):
-        found = find_published(text.removeprefix(PUBLISHED))
-        return Scored(found.name, found.scores, "published", parameters=found.parameters)
-    if is_model(Path(text)):
-        size = model_facts(Path(text))["parameters"]
-        return Scored(folder_name(Path(text)), score_folder(Path(text), wanted), "measured", parameters=size)
-    return _read_run(text)
+        known = find_published(text.removeprefix(PUBLISHED))
+        return Scored(known.name, known.scores, "published", parameters=known.parameters)
+    return _score_folder(text, wanted, clock) if is_model(text) else _read_run(text)
 
 
-def score_folder(folder: Path, wanted: Wanted) -> dict[str, Score]:
-    """Score a model folder on mteb tasks, without prompts; finished ones are taken from the cache.
+def _score_folder(text: str, wanted: Wanted, clock: TaskClock) -> Scored:
+    """Score a model folder on mteb tasks; finished ones are taken from the cache.
 
     Its identity there is the content of the whole folder but for card and pictures: two students may share weights
     and differ in the tokenizer.
     """
-    import mteb
-
+    folder = Path(text)
     model = load_encoder(folder)
     scores: dict[str, Score] = {}
+    replicates: dict[str, Replicates] = {}
     if wanted.bundled:
-        scores |= _bundled(model, wanted)
+        scores, replicates = _bundled(model, wanted)
+    subject = Subject(model, f"local/{folder_name(folder)}", _identity(folder))
     by_slot: dict[str, list[str]] = {}
     for task in wanted.tasks:
-        local = wanted.data_dir / task if wanted.data_dir else None
-        data = hash_folder(local) if local is not None and local.is_dir() else None
-        slot = hash_json([mteb.__version__, wanted.languages, data])[:12]
-        by_slot.setdefault(slot, []).append(task)
+        by_slot.setdefault(_slot(task, wanted), []).append(task)
+    found: list[TaskScore] = []
     for slot, tasks in by_slot.items():
-        found = run_tasks(
-            model, tuple(tasks), model_id=f"local/{folder_name(folder)}", weights_hash=_identity(folder),
-            cache=wanted.cache / slot, languages=wanted.languages, data_dir=wanted.data_dir, prompts={},
-            batch_size=wanted.batch_size,
-        )  # fmt: skip
-        scores |= {one.task: Score(kind=one.kind, score=one.score, subsets=one.subsets) for one in found}
-    return scores
+        settings = ScoringSettings(
+            wanted.cache / slot, wanted.languages, wanted.data_dir, wanted.prompts, wanted.batch_size
+        )
+        found += run_tasks(subject, tuple(tasks), settings, clock=clock, model=text)
+    scores |= {one.task: one.as_score() for one in found}
+    replicates |= {one.task: one.replicates for one in found}
+    return Scored(folder_name(folder), scores, "measured", replicates, model_facts(folder)["parameters"])
+
+
+def _slot(task: str, wanted: Wanted) -> str:
+    """Return the folder of the cache that a task's results lie in: what they depend on besides the model."""
+    import mteb
+
+    local = wanted.data_dir / task if wanted.data_dir else None
+    data = hash_folder(local) if local is not None and local.is_dir() else None
+    prompts = [wanted.prompts] if wanted.prompts else []
+    return hash_json([mteb.__version__, wanted.languages, data, *prompts])[:12]
 
 
 def _identity(folder: Path) -> str:
@@ -132,13 +166,15 @@ def _identity(folder: Path) -> str:
     return hash_json([[str(path.relative_to(folder)), hash_file(path)] for path in files])
 
 
-def _bundled(model: SentenceTransformer, wanted: Wanted) -> dict[str, Score]:
+def _bundled(model: SentenceTransformer, wanted: Wanted) -> tuple[dict[str, Score], dict[str, Replicates]]:
     languages = wanted.languages or tuple(sorted(held_out_meanings()[0].texts))
     texts = bundled_texts(languages)
     if len(texts) < 2:
-        return {}
-    vectors = {code: encode_texts(model, lines, batch_size=wanted.batch_size) for code, lines in texts.items()}
-    return {BITEXT: Score(kind="Bitext", score=round(100 * bitext_accuracy(vectors), 4))}
+        return {}, {}
+    score, rows = score_bitext(
+        {code: encode_texts(model, lines, batch_size=wanted.batch_size) for code, lines in texts.items()}
+    )
+    return {BITEXT: score}, {BITEXT: Replicates.of(rows)}
 
 
 def locate_models(students: Sequence[Path], teacher: str) -> dict[str, Path]:
@@ -155,9 +191,9 @@ def locate_models(students: Sequence[Path], teacher: str) -> dict[str, Path]:
     return dict(zip(names, [folders[-1], *folders[:-1]], strict=True))
 
 
-def is_model(folder: Path) -> bool:
-    """Tell whether a folder is that of a SentenceTransformer."""
-    return (folder / "modules.json").is_file()
+def is_model(named: str | Path) -> bool:
+    """Tell whether what a user named is the folder of a SentenceTransformer."""
+    return (Path(named) / "modules.json").is_file()
 
 
 def folder_name(folder: Path) -> str:
@@ -185,7 +221,9 @@ def _read_run(text: str) -> Scored:
     if name not in results.models:
         known = ", ".join(results.models)
         raise EvaluationError(f"{file} has no model {name!r}{did_you_mean(name, results.models)}; it has: {known}")
-    return run_scored(results.models[name], name, recipe=results.recipe, teacher_id=results.teacher_id)
+    found = run_scored(results.models[name], name, recipe=results.recipe, teacher_id=results.teacher_id)
+    kept = find_replicates(file.parent / "evaluation" / "mteb", model_id(results.recipe, name), found.scores)
+    return replace(found, replicates=kept)
 
 
 def run_scored(result: ModelResult, name: str, *, recipe: str, teacher_id: str) -> Scored:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from enum import Enum
-from typing import Any
+from dataclasses import dataclass
 
 from babelpress.errors import EvaluationError
+from babelpress.evaluation.comparison import Cell, Comparison, GroupRows, Missing, Narrowed, Row, Scored, SubsetRule
 from babelpress.evaluation.means import Groups, group_by_kind, kept, mean, score_over
+from babelpress.evaluation.replicates import Values, mean_values, paired_difference, spread
 from babelpress.evaluation.results import Score
 from babelpress.evaluation.subset_names import subset_language
 from babelpress.evaluation.suites import did_you_mean
@@ -18,100 +18,13 @@ _SIMILARITY = (
 )
 
 
-class SubsetRule(str, Enum):
-    """What a task's score is the mean of: the subsets that all models have, or all that the model has, as on a card."""
-
-    COMMON = "common"
-    ALL = "all"
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A model's scores and where they come from: `published`, `run` or `measured`; its size where it is known."""
-
-    name: str
-    scores: dict[str, Score]
-    origin: str
-    parameters: int | None = None
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A score in percent and the share of the first model's score that it is.
-
-    `interval` is the place of a 95 % bootstrap interval: it needs the predictions of every sentence, which are not
-    kept yet, and is None until then.
-    """
-
-    score: float
-    kept: float | None
-    interval: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of a table: a cell for each model, in their order, and of how many scores each cell is the mean."""
-
-    name: str
-    cells: tuple[Cell, ...]
-    count: int
-
-
-@dataclass(frozen=True)
-class GroupRows:
-    """A group's mean and the tasks that it is the mean of."""
-
-    mean: Row
-    tasks: tuple[Row, ...]
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A task that is in no table, and the models that have no score of it."""
-
-    task: str
-    models: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Narrowed:
-    """A task that models were scored on over different subsets; `common` of them are those of all models."""
-
-    task: str
-    common: int
-    subsets: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All tables. `languages` hold the subsets of one language each, `pairs` the mean over cross-lingual ones."""
-
-    models: tuple[str, ...]
-    origins: tuple[str, ...]
-    against: str
-    rule: SubsetRule
-    groups: tuple[GroupRows, ...]
-    overall: Row
-    languages: tuple[Row, ...]
-    pairs: Row | None
-    missing: tuple[Missing, ...]
-    narrowed: tuple[Narrowed, ...]
-    parameters: tuple[int | None, ...]
-
-    def facts(self) -> dict[str, Any]:
-        """Return the comparison as JSON-able values."""
-        return {**asdict(self), "rule": str(self.rule)}
-
-
 def compare_scores(
     models: Sequence[Scored],
     *,
     against: str | None = None,
     groups: Groups | None = None,
     rule: SubsetRule = SubsetRule.COMMON,
+    prompts: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Compare at least two models with the first one, or with `against`.
 
@@ -131,9 +44,12 @@ def compare_scores(
     if not used:
         lacking = "; ".join(f"{', '.join(gap.models)} has none of {gap.task}" for gap in missing[:3])
         raise EvaluationError(f"no task has scores of all {len(models)} models{': ' if lacking else ''}{lacking}")
-    lines = _Lines(first)
+    lines = _Lines(first, len(models))
     per_task = {
-        task: [score_over(own[task], subsets) for own, subsets in zip(scores, of_models, strict=True)]
+        task: [
+            _Value(score_over(own[task], subsets), _replicates(model, own, task, subsets))
+            for model, own, subsets in zip(models, scores, of_models, strict=True)
+        ]
         for task, of_models in used.items()
     }
     tables = []
@@ -141,24 +57,50 @@ def compare_scores(
         rows = tuple(lines.row(task, [per_task[task]]) for task in tasks if task in used)
         if rows:
             tables.append(GroupRows(lines.row(name, [per_task[task] for task in tasks if task in used]), rows))
-    languages, pairs = _by_language(scores, used, lines)
+    languages, pairs = _by_language(models, scores, used, lines)
     return Comparison(
         models=tuple(names), origins=tuple(model.origin for model in models), against=names[first], rule=rule,
         groups=tuple(tables), overall=lines.row("all", list(per_task.values())), languages=languages, pairs=pairs,
         missing=missing, narrowed=narrowed, parameters=tuple(model.parameters for model in models),
+        prompts=None if prompts is None else dict(prompts),
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
+class _Value:
+    """A score, and the same on resamples where there are any."""
+
+    score: float
+    replicates: Values | None
+
+
+def _replicates(model: Scored, own: Mapping[str, Score], task: str, subsets: Sequence[str]) -> Values | None:
+    """Return a task's replicates over some of its subsets; a task without subsets has those of the whole."""
+    known = model.replicates.get(task)
+    return known.over(subsets if own[task].subsets else ()) if known is not None else None
+
+
+@dataclass(frozen=True)
 class _Lines:
-    """Makes rows whose shares are those of one model."""
+    """Makes rows whose shares and differences are those to one model."""
 
     first: int
+    models: int
 
-    def row(self, name: str, scores: list[list[float]]) -> Row:
+    def row(self, name: str, values: list[list[_Value]]) -> Row:
         """Return the mean of lines of scores, one score for each model in each."""
-        means = [mean(column) for column in zip(*scores, strict=True)]
-        return Row(name, tuple(Cell(own, kept(own, means[self.first])) for own in means), len(scores))
+        columns = [[line[place] for line in values] for place in range(self.models)]
+        means = [
+            _Value(mean(one.score for one in column), mean_values(one.replicates for one in column))
+            for column in columns
+        ]
+        return Row(
+            name, tuple(self._cell(place, own, means[self.first]) for place, own in enumerate(means)), len(values)
+        )
+
+    def _cell(self, place: int, own: _Value, measure: _Value) -> Cell:
+        difference = None if place == self.first else paired_difference(own.replicates, measure.replicates)
+        return Cell(own.score, kept(own.score, measure.score), spread(own.replicates), difference)
 
 
 def _all_groups(scores: Sequence[Mapping[str, Score]]) -> dict[str, tuple[str, ...]]:
@@ -190,18 +132,24 @@ def _common_subsets(
 
 
 def _by_language(
-    scores: Sequence[Mapping[str, Score]], used: Mapping[str, list[list[str]]], lines: _Lines
+    models: Sequence[Scored],
+    scores: Sequence[Mapping[str, Score]],
+    used: Mapping[str, list[list[str]]],
+    lines: _Lines,
 ) -> tuple[tuple[Row, ...], Row | None]:
     """Return a row for each language and one for pairs; a row is the mean over tasks, of subsets all models have."""
-    tasks_of: dict[str, list[list[float]]] = {}
+    tasks_of: dict[str, list[list[_Value]]] = {}
     for task, of_models in used.items():
-        found: dict[str, list[list[float]]] = {}
+        found: dict[str, list[str]] = {}
         for subset in of_models[0]:
             language = subset_language(subset)
             if language is not None and all(subset in own[task].subsets for own in scores):
-                found.setdefault(language, []).append([own[task].subsets[subset] for own in scores])
-        for language, rows in found.items():
-            tasks_of.setdefault(language, []).append([mean(column) for column in zip(*rows, strict=True)])
+                found.setdefault(language, []).append(subset)
+        for language, subsets in found.items():
+            tasks_of.setdefault(language, []).append([
+                _Value(mean(own[task].subsets[subset] for subset in subsets), _replicates(model, own, task, subsets))
+                for model, own in zip(models, scores, strict=True)
+            ])  # fmt: skip
     pairs = tasks_of.pop("", None)
     ordered = sorted(tasks_of, key=lambda code: (-len(tasks_of[code]), code))
     languages = tuple(lines.row(code, tasks_of[code]) for code in ordered)

@@ -12,10 +12,27 @@ from numpy.typing import NDArray
 
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.encoders import load_encoder
-from babelpress.evaluation.intrinsic import bitext_accuracy, fidelity, similarity_correlation
+from babelpress.evaluation.bootstrap import mean_of
+from babelpress.evaluation.intrinsic import (
+    bitext_hits,
+    fidelity,
+    similarity_correlation,
+)
+from babelpress.evaluation.missing import write_missing
+from babelpress.evaluation.predictions import Sampled
+from babelpress.evaluation.replicates import (
+    Replicates,
+    Rows,
+    Values,
+    make_row,
+    mean_values,
+    paired_share,
+    spread,
+    write_rows,
+)
 from babelpress.evaluation.results import ModelResult, Score, Speed
+from babelpress.evaluation.scoring import ScoringSettings, Subject, score_models
 from babelpress.evaluation.speed import measure_speed
-from babelpress.evaluation.tasks import run_tasks
 from babelpress.files import list_files, read_json
 from babelpress.progress import track
 from babelpress.recipe import EvaluationSection
@@ -25,6 +42,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 TEACHER = "teacher"
+STUDENT = "distilled"
 BITEXT = "bundled bitext retrieval"
 SIMILARITY = "bundled similarity correlation"
 
@@ -35,6 +53,11 @@ class Candidate:
 
     folder: Path
     model_id: str
+
+
+def model_id(recipe: str, name: str) -> str:
+    """Return what a run's model is called where its results are kept."""
+    return f"babelpress/{recipe}" if name == STUDENT else f"babelpress/{recipe}-{name}"
 
 
 def evaluate_models(
@@ -49,28 +72,19 @@ def evaluate_models(
 ) -> dict[str, ModelResult]:
     """Measure models; `candidates` must hold "teacher", which the others are compared with.
 
-    `held_out` are texts that no model was trained on. mteb results are kept in `cache`.
+    `held_out` are texts that no model was trained on. mteb results are kept in `cache`, with the replicates of scores
+    and, where the settings allow tasks to fail, with those that did (`read_missing`).
     """
     models = {name: load_encoder(c.folder, trust_remote_code=trust_remote_code) for name, c in candidates.items()}
     encode = {name: partial(encode_texts, model, batch_size=settings.batch_size) for name, model in models.items()}
     vectors = {
         name: encode[name](held_out) for name in track(models, "evaluation: fidelity", total=len(models), unit="models")
     }
-    scores: dict[str, dict[str, Score]] = {name: {} for name in models}
-    if settings.bundled:
-        for name, bundled in _bundled_scores(encode, languages).items():
-            scores[name] |= bundled
     speed = _speeds(candidates, held_out[: settings.speed_sentences], trust_remote_code=trust_remote_code)
-    for name, candidate in candidates.items():
-        weights = open_checkpoint(candidate.folder).content_hash()
-        found = run_tasks(
-            models[name], settings.chosen_tasks(), model_id=candidate.model_id, weights_hash=weights,
-            cache=cache, languages=settings.chosen_languages(), data_dir=data_dir, prompts=settings.prompts,
-            batch_size=settings.batch_size,
-        )  # fmt: skip
-        scores[name] |= {task.task: Score(kind=task.kind, score=task.score, subsets=task.subsets) for task in found}
+    scores, replicates = _all_scores(models, candidates, settings, languages=languages, data_dir=data_dir, cache=cache)
     near = {name: fidelity(vectors[name], vectors[TEACHER]) for name in models}
     averages = {name: average(own) for name, own in scores.items()}
+    resampled = {name: average_values(own, replicates[name]) for name, own in scores.items()}
     return {
         name: ModelResult(
             **model_facts(candidate.folder),
@@ -81,15 +95,60 @@ def evaluate_models(
             average=averages[name],
             retention=averages[name] / averages[TEACHER] if averages[TEACHER] else 0.0,
             speed=speed.get(name),
+            average_interval=spread(resampled[name]),
+            retention_interval=None if name == TEACHER else paired_share(resampled[name], resampled[TEACHER]),
         )
         for name, candidate in candidates.items()
     }
+
+
+def _all_scores(
+    models: dict[str, SentenceTransformer],
+    candidates: dict[str, Candidate],
+    settings: EvaluationSection,
+    *,
+    languages: tuple[str, ...],
+    data_dir: Path | None,
+    cache: Path,
+) -> tuple[dict[str, dict[str, Score]], dict[str, dict[str, Replicates]]]:
+    """Return each model's scores, on the embedded sentences and on tasks, and the replicates of each."""
+    subjects = {
+        name: Subject(models[name], candidate.model_id, open_checkpoint(candidate.folder).content_hash())
+        for name, candidate in candidates.items()
+    }
+    scores: dict[str, dict[str, Score]] = {name: {} for name in models}
+    replicates: dict[str, dict[str, Replicates]] = {name: {} for name in models}
+    if settings.bundled:
+        encode = {name: partial(encode_texts, model, batch_size=settings.batch_size) for name, model in models.items()}
+        for name, (bundled, rows) in _bundled_scores(encode, languages).items():
+            scores[name] |= bundled
+            replicates[name][BITEXT] = Replicates.of(rows)
+            if rows:
+                write_rows(subjects[name].rows_path(cache, BITEXT), rows)
+    found, missing = score_models(
+        subjects, settings.chosen_tasks(),
+        ScoringSettings(cache, settings.chosen_languages(), data_dir, settings.prompts, settings.batch_size),
+        allow_missing=settings.allow_missing,
+    )  # fmt: skip
+    write_missing(cache, missing)
+    for name, tasks in found.items():
+        scores[name] |= {task: one.as_score() for task, one in tasks.items()}
+        replicates[name] |= {task: one.replicates for task, one in tasks.items()}
+    return scores, replicates
 
 
 def average(scores: dict[str, Score]) -> float:
     """Return the mean score; the correlation with the teacher is none (the teacher's own is 100 by definition)."""
     counted = [score.score for name, score in scores.items() if name != SIMILARITY]
     return float(np.mean(counted)) if counted else 0.0
+
+
+def average_values(scores: dict[str, Score], replicates: dict[str, Replicates]) -> Values | None:
+    """Return the replicates of the mean score, None where a score that is in it allows none."""
+    nothing = Replicates({})
+    return mean_values(
+        replicates.get(name, nothing).over(score.subsets) for name, score in scores.items() if name != SIMILARITY
+    )
 
 
 def model_facts(folder: Path) -> dict[str, Any]:
@@ -118,20 +177,22 @@ def bundled_texts(languages: tuple[str, ...], *, sentences: int | None = None) -
     return {code: [meaning.texts[code] for meaning in meanings] for code in have}
 
 
-def _bundled_scores(encode: dict[str, Any], languages: tuple[str, ...]) -> dict[str, dict[str, Score]]:
+def _bundled_scores(encode: dict[str, Any], languages: tuple[str, ...]) -> dict[str, tuple[dict[str, Score], Rows]]:
+    """Return the scores on the embedded sentences, and retrieval's replicates."""
     texts = bundled_texts(languages)
     if not texts:
-        return {name: {} for name in encode}
-    found: dict[str, dict[str, Score]] = {}
+        return {name: ({}, {}) for name in encode}
+    found: dict[str, tuple[dict[str, Score], Rows]] = {}
     shown = track(encode, "evaluation: embedded sentences", total=len(encode), unit="models")
     vectors = {name: {code: encode[name](lines) for code, lines in texts.items()} for name in shown}
     stacked = {name: np.concatenate(list(own.values())) for name, own in vectors.items()}
     for name in encode:
         rank = similarity_correlation(stacked[name], stacked[TEACHER])
-        found[name] = {SIMILARITY: Score(kind="Similarity", score=round(100 * rank, 4))}
+        scores = {SIMILARITY: Score(kind="Similarity", score=round(100 * rank, 4))}
+        rows: Rows = {}
         if len(texts) > 1:
-            accuracy = bitext_accuracy(vectors[name])
-            found[name][BITEXT] = Score(kind="Bitext", score=round(100 * accuracy, 4))
+            scores[BITEXT], rows = score_bitext(vectors[name])
+        found[name] = scores, rows
     return found
 
 
@@ -140,6 +201,15 @@ def _speeds(candidates: dict[str, Candidate], texts: list[str], *, trust_remote_
         return {}
     folders = {name: candidate.folder for name, candidate in candidates.items()}
     return measure_speed(folders, texts, trust_remote_code=trust_remote_code)
+
+
+def score_bitext(vectors: dict[str, NDArray[np.float32]]) -> tuple[Score, Rows]:
+    """Return retrieval among the embedded sentences, and its replicates: resamples of the meanings that are sought."""
+    hits = bitext_hits(vectors)
+    accuracy = float(hits.mean())
+    rows = {("test", ""): make_row(Sampled(mean_of(hits), len(hits)), accuracy, seed=(BITEXT, "test"))}
+    interval = spread(Replicates.of(rows).over(()))
+    return Score(kind="Bitext", score=round(100 * accuracy, 4), interval=interval), rows
 
 
 def encode_texts(model: SentenceTransformer, texts: list[str], *, batch_size: int) -> NDArray[np.float32]:

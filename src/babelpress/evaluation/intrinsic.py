@@ -32,12 +32,17 @@ def bitext_accuracy(embeddings: dict[str, Embeddings]) -> float:
 
     Row i of every language is the same meaning.
     """
+    return float(bitext_hits(embeddings).mean())
+
+
+def bitext_hits(embeddings: dict[str, Embeddings]) -> NDArray[np.float64]:
+    """Return, for each meaning, how often its translation is the nearest sentence; their mean is the accuracy."""
     hits = []
     for first, second in combinations(sorted(embeddings), 2):
         scores = normalised(embeddings[first]) @ normalised(embeddings[second]).T
         truth = np.arange(len(scores))
-        hits += [(scores.argmax(axis=1) == truth).mean(), (scores.argmax(axis=0) == truth).mean()]
-    return float(np.mean(hits))
+        hits += [scores.argmax(axis=1) == truth, scores.argmax(axis=0) == truth]
+    return np.asarray(np.mean(hits, axis=0))
 
 
 def similarity_correlation(model: Embeddings, teacher: Embeddings) -> float:

@@ -1,4 +1,4 @@
-"""Run mteb's own tasks, on the hub's data or on local copies of it."""
+"""mteb's own tasks, on the hub's data or on local copies of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,24 +15,12 @@ from langcodes import standardize_tag
 from babelpress.errors import EvaluationError
 from babelpress.files import hash_folder
 from babelpress.hub import explain
-from babelpress.progress import track
 
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTask
-    from sentence_transformers import SentenceTransformer
 
 # Languages that mteb tags otherwise than the standard says: its MASSIVE tasks call Chinese cmo.
 _TAGS = {"cmo": "zh"}
-
-
-@dataclass(frozen=True)
-class TaskScore:
-    """A task's main score in percent: the mean over its subsets, and each of them."""
-
-    task: str
-    kind: str
-    score: float
-    subsets: dict[str, float]
 
 
 def check_tasks(names: tuple[str, ...]) -> None:
@@ -83,78 +70,6 @@ def open_task(name: str, *, languages: tuple[str, ...] | None, data_dir: Path | 
             )
     task.hf_subsets = chosen
     return task
-
-
-def run_tasks(
-    model: SentenceTransformer,
-    names: tuple[str, ...],
-    *,
-    model_id: str,
-    weights_hash: str,
-    cache: Path,
-    languages: tuple[str, ...] | None,
-    data_dir: Path | None,
-    prompts: dict[str, str],
-    batch_size: int,
-) -> list[TaskScore]:
-    """Score a model on mteb tasks; finished ones are taken from `cache`.
-
-    `model_id` and `weights_hash` are the model's identity: without them mteb keeps the results of all
-    local models in one place (FIELD_NOTES E1). Raises EvaluationError for a task that fails.
-    """
-    import mteb
-    from mteb.cache import ResultCache
-    from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
-
-    _set_prompts(model, prompts)
-    model.model_card_data.model_name = model_id
-    model.model_card_data.base_model_revision = weights_hash
-    with quiet():
-        encoder = SentenceTransformerEncoderWrapper(model)
-    scores = []
-    for name in track(names, f"evaluation: {model_id.rpartition('/')[2]}", total=len(names), unit="tasks"):
-        task = open_task(name, languages=languages, data_dir=data_dir)
-        try:
-            with quiet():
-                result = mteb.evaluate(
-                    encoder,
-                    [task],
-                    cache=ResultCache(cache),
-                    encode_kwargs={"batch_size": batch_size},
-                    show_progress_bar=False,
-                )
-        except Exception as error:
-            raise EvaluationError(
-                f"task {name} failed for {model_id}: {reason(error, task)}; local data: --data-dir DIR (DIR/{name})"
-            ) from error
-        scores.append(_score(name, task, result.task_results[0]))
-    return scores
-
-
-def _set_prompts(model: SentenceTransformer, prompts: dict[str, str]) -> None:
-    """Give a model the recipe's prompts in place of its folder's (FIELD_NOTES E3).
-
-    A student carries those of the recipe's teacher section, the hub's e5 carries none: each with its own,
-    their scores would not compare. Raises EvaluationError for a name that mteb would ignore.
-    """
-    from mteb.models.abs_encoder import AbsEncoder
-
-    try:
-        with quiet():
-            AbsEncoder.validate_task_to_prompt_name(prompts)
-    except KeyError as error:
-        raise EvaluationError(f"evaluation.prompts: {' '.join(str(error.args[0]).split())[:200]}") from None
-    default = model.default_prompt_name
-    model.prompts = {**({default: model.prompts[default]} if default else {}), **prompts}
-
-
-def _score(name: str, task: AbsTask, result: Any) -> TaskScore:
-    subsets: dict[str, list[float]] = {}
-    for rows in result.scores.values():
-        for row in rows:
-            subsets.setdefault(row["hf_subset"], []).append(100 * row["main_score"])
-    means = {subset: round(sum(values) / len(values), 4) for subset, values in sorted(subsets.items())}
-    return TaskScore(name, task.metadata.type, round(100 * result.get_score(), 4), means)
 
 
 def _subset_languages(task: AbsTask, subset: str) -> list[str]:

@@ -59,6 +59,7 @@ def render_card(
         layers=layers,
         vocabulary=vocabulary,
         fertility=fertility,
+        missing=results.missing,
         tables=_tables(student, original, _suite_groups(recipe) or group_by_kind(student.scores)),
         licence_text=_licence_text(teacher),
         loss_words=_loss_words(recipe.distillation.loss),

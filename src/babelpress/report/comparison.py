@@ -16,13 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.compare import Cell, Comparison, Narrowed, Row, SubsetRule
+from babelpress.evaluation.comparison import Cell, Comparison, Narrowed, Row, SubsetRule
 from babelpress.evaluation.suites import Suite
 from babelpress.files import write_text
 from babelpress.report.comparison_plot import draw_comparison
 from babelpress.report.size_plot import draw_sizes, sizes_of
 from babelpress.report.style import check_ending
 
+NOISE = "≈"
 _MOST_COLUMNS = 3  # models whose shares have columns of their own in 80 columns
 
 
@@ -76,7 +77,9 @@ def write_comparison(
 
 def to_markdown(found: Comparison) -> str:
     """Return tables per group, task and language, and notes on what is not in them."""
-    out = [f"# {' · '.join(found.models)}", "", f"Scores in percent; in brackets the share of {found.against}'s.", ""]
+    square = "; in square ones the 95 % interval" if _has_intervals(found) else ""
+    said = f"Scores in percent; in brackets the share of {found.against}'s{square}."
+    out = [f"# {' · '.join(found.models)}", "", said, ""]
     out += ["## Groups", "", *_markdown_table(found, "group (tasks)", map(_counted, _means(found)))]
     for group in found.groups:
         out += ["", f"## {group.mean.name}", "", *_markdown_table(found, "task", group.tasks)]
@@ -89,11 +92,15 @@ def to_csv(found: Comparison) -> str:
     """Return a line for each table, row and model."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["table", "group", "name", "model", "origin", "score", "kept", "count"])
+    writer.writerow([
+        "table", "group", "name", "model", "origin", "score", "kept", "count", "low", "high", "difference_low",
+        "difference_high",
+    ])  # fmt: skip
     for table, group, row in _every_row(found):
         for name, origin, cell in zip(found.models, found.origins, row.cells, strict=True):
             kept = "" if cell.kept is None else f"{cell.kept:.6f}"
-            writer.writerow([table, group, row.name, name, origin, f"{cell.score:.4f}", kept, row.count])
+            ends = [*_ends(cell.interval), *_ends(cell.difference)]
+            writer.writerow([table, group, row.name, name, origin, f"{cell.score:.4f}", kept, row.count, *ends])
     return file.getvalue()
 
 
@@ -129,7 +136,7 @@ def suites_view(suites: dict[str, Suite]) -> RenderableType:
 
 def notes(found: Comparison) -> list[str]:
     """Say what is in no table and what the tables do not say."""
-    said = [f"percentages: the share of {found.against}'s score"]
+    said = [f"percentages: the share of {found.against}'s score", *_interval_notes(found)]
     by_models: dict[tuple[str, ...], list[str]] = {}
     for gap in found.missing:
         by_models.setdefault(gap.models, []).append(gap.task)
@@ -145,9 +152,35 @@ def notes(found: Comparison) -> list[str]:
         said += _listed("over the subsets that all models have", shared)
     if found.languages:
         said.append("languages: means over tasks, of the subsets in one language that all models have")
+    if found.prompts is not None:
+        named = ", ".join(f"{name} {text!r}" for name, text in found.prompts.items())
+        said.append(f"model folders were scored {f'with the prompts {named}' if named else 'without prompts'}")
     if "published" in found.origins:
         said.append("published scores were measured by others, with other versions of mteb and prompts of their choice")
     return said
+
+
+def _interval_notes(found: Comparison) -> list[str]:
+    said = []
+    if _has_intervals(found):
+        said.append(
+            "intervals are of 1,000 bootstrap resamples of a task's sentences, tasks independent of each other; "
+            "clustering, published scores and means that hold one have none"
+        )
+    if any(cell.difference for _, _, row in _every_row(found) for cell in row.cells):
+        said.append(
+            f"{NOISE} the difference to {found.against} is within noise: its 95 % interval, on the same resamples, "
+            "holds 0"
+        )
+    return said
+
+
+def _has_intervals(found: Comparison) -> bool:
+    return any(cell.interval for _, _, row in _every_row(found) for cell in row.cells)
+
+
+def _ends(interval: tuple[float, float] | None) -> list[str]:
+    return ["", ""] if interval is None else [f"{end:.4f}" for end in interval]
 
 
 def _listed(what: str, tasks: list[str]) -> list[str]:
@@ -187,7 +220,8 @@ def _markdown_table(found: Comparison, label: str, rows: Iterable[Row]) -> Itera
 
 def _cell(model: str, cell: Cell, against: str) -> str:
     share = "" if model == against or cell.kept is None else f" ({_percent(cell.kept)} %)"
-    return f"{cell.score:.2f}{share}"
+    between = "" if cell.interval is None else " [{:.2f}, {:.2f}]".format(*cell.interval)
+    return f"{cell.score:.2f}{between}{share}{f' {NOISE}' if cell.is_noise else ''}"
 
 
 def _rows_table(found: Comparison, letters: list[str], title: str, rows: Iterable[Row], last: Row | None) -> Table:
@@ -200,8 +234,9 @@ def _rows_table(found: Comparison, letters: list[str], title: str, rows: Iterabl
         table.add_column(head, justify="right", no_wrap=True)
 
     def add(name: str, row: Row, style: str | None = None) -> None:
-        shares = (_percent(row.cells[place].kept) for place in beside)
-        table.add_row(escape(name), *(f"{cell.score:.2f}" for cell in row.cells), *shares, style=style)
+        shares = [_marked(_percent(row.cells[place].kept), row.cells[place]) for place in beside]
+        scores = [f"{cell.score:.2f}" if beside else _marked(f"{cell.score:.2f}", cell) for cell in row.cells]
+        table.add_row(escape(name), *scores, *shares, style=style)
 
     for row in rows:
         add(row.name, row)
@@ -210,6 +245,11 @@ def _rows_table(found: Comparison, letters: list[str], title: str, rows: Iterabl
         if not beside:
             table.add_row("…, %", *(_percent(cell.kept) for cell in last.cells), style="bold")
     return table
+
+
+def _marked(text: str, cell: Cell) -> str:
+    """Put the mark behind what may be noise, and as much room behind what is not, so that figures stay in line."""
+    return text + (NOISE if cell.is_noise else " " if cell.difference is not None else "")
 
 
 def _percent(share: float | None) -> str:

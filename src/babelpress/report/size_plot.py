@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.candidates import run_scored
-from babelpress.evaluation.compare import Comparison, Scored, compare_scores
+from babelpress.evaluation.compare import compare_scores
+from babelpress.evaluation.comparison import Comparison, Scored
 from babelpress.evaluation.published import Published
 from babelpress.evaluation.results import ModelResult
 from babelpress.report.comparison_plot import count_tasks

@@ -1,0 +1,158 @@
+"""One task for one model: scored by mteb, subset by subset, with the replicates of its score; or what is kept of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from babelpress.evaluation.predictions import Place, allows_intervals, read_samples
+from babelpress.evaluation.replicates import Replicates, Row, Rows, agree, make_row, read_rows, spread, write_rows
+from babelpress.evaluation.results import Score
+
+if TYPE_CHECKING:
+    from mteb.abstasks import AbsTask
+    from mteb.cache import ResultCache
+    from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
+    from mteb.results import TaskResult
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """A task's main score in percent: the mean over its subsets, and each of them; `ran` tells it from a kept one."""
+
+    task: str
+    kind: str
+    score: float
+    subsets: dict[str, float]
+    replicates: Replicates = field(default=Replicates({}), compare=False)
+    ran: bool = field(default=True, compare=False)
+
+    def as_score(self) -> Score:
+        """Return the score with its interval, as results.json holds it."""
+        interval = spread(self.replicates.over(self.subsets))
+        return Score(kind=self.kind, score=self.score, subsets=self.subsets, interval=interval)
+
+
+def score_task(
+    encoder: SentenceTransformerEncoderWrapper, task: AbsTask, *, cache: Path, replicates: Path, batch_size: int
+) -> TaskScore:
+    """Score a model on a task, or take what `cache` keeps; `replicates` is the file of its replicates there."""
+    from mteb.cache import ResultCache
+
+    job = _Job(encoder, task, ResultCache(cache), batch_size)
+    known = job.known()
+    rows: Rows = {}
+    if allows_intervals(task):
+        rows = read_rows(replicates)
+        known = job.forget_others(known, rows)
+    if known is not None and not known.get_missing_evaluations(task):
+        return job.score(job.evaluate(), rows, ran=False)
+    if allows_intervals(task):
+        return job.score(job.evaluate_and_resample(rows, replicates), rows, ran=True)
+    return job.score(job.evaluate(), rows, ran=True)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A model and a task."""
+
+    encoder: SentenceTransformerEncoderWrapper
+    task: AbsTask
+    cache: ResultCache
+    batch_size: int
+
+    def known(self) -> TaskResult | None:
+        """Return what is kept of the task; a file that a killed process left half-written is removed."""
+        name, meta = self.task.metadata.name, self.encoder.mteb_model_meta
+        try:
+            return self.cache.load_task_result(name, meta)
+        except ValueError:
+            self.cache.get_task_result_path(name, meta).unlink()
+            return None
+
+    def forget_others(self, known: TaskResult | None, rows: Rows) -> TaskResult | None:
+        """Drop what is kept of the task without replicates: of a killed process or an older version; score it again."""
+        if known is None:
+            return None
+        scores = _main_scores(known)
+        kept = {place for place, score in scores.items() if place in rows and agree(rows[place].score, score)}
+        if len(kept) == len(scores):
+            return known
+        name, meta = self.task.metadata.name, self.encoder.mteb_model_meta
+        if not kept:
+            self.cache.get_task_result_path(name, meta).unlink()
+            return None
+        fewer = {
+            split: [row for row in rows_of if (split, row["hf_subset"]) in kept]
+            for split, rows_of in known.scores.items()
+        }
+        left = known.model_copy(update={"scores": {split: rows_of for split, rows_of in fewer.items() if rows_of}})
+        self.cache.save_to_cache(left, meta)
+        return left
+
+    def evaluate(self, **more: Any) -> TaskResult:
+        """Let mteb score what the cache lacks."""
+        import mteb
+
+        found = mteb.evaluate(
+            self.encoder, [self.task], cache=self.cache, encode_kwargs={"batch_size": self.batch_size},
+            show_progress_bar=False, **more,
+        )  # fmt: skip
+        return found.task_results[0]
+
+    def evaluate_and_resample(self, rows: Rows, path: Path) -> TaskResult:
+        """Score what the cache lacks of the task, and add its replicates to `rows` and their file.
+
+        Subset by subset, as mteb does it, so that no more than one subset's predictions lie on the disk and a killed
+        process loses no more than one.
+        """
+        from mteb.abstasks import AbsTaskBitextMining
+
+        task, subsets = self.task, list(self.task.hf_subsets)
+        task.load_data()  # once, and not again for every subset
+        together = isinstance(task, AbsTaskBitextMining)
+        for part in [subsets] if together else [[subset] for subset in subsets]:
+            task.hf_subsets = part
+            with TemporaryDirectory(prefix="babelpress-") as folder:
+                result = self.evaluate(prediction_folder=folder)
+                rows |= _read_rows(task, result, Path(folder) / task.prediction_file_name, part)
+            write_rows(path, rows)
+        task.hf_subsets = subsets
+        task.unload_data()
+        return result
+
+    def score(self, result: TaskResult, rows: Rows, *, ran: bool) -> TaskScore:
+        """Return a result in percent."""
+        subsets: dict[str, list[float]] = {}
+        for (_, subset), score in _main_scores(result).items():
+            subsets.setdefault(subset, []).append(100 * score)
+        means = {subset: round(sum(values) / len(values), 4) for subset, values in sorted(subsets.items())}
+        return TaskScore(
+            self.task.metadata.name, self.task.metadata.type, round(100 * result.get_score(), 4), means,
+            Replicates.of(rows), ran,
+        )  # fmt: skip
+
+
+def _main_scores(result: TaskResult) -> dict[Place, float]:
+    """Return the main scores, 0 to 1, of a result's splits and subsets."""
+    return {(split, row["hf_subset"]): row["main_score"] for split, rows in result.scores.items() for row in rows}
+
+
+def _read_rows(task: AbsTask, result: TaskResult, predictions: Path, subsets: list[str]) -> Rows:
+    """Resample what mteb's predictions file holds; nothing where mteb had nothing to do."""
+    if not predictions.is_file():
+        return {}
+    scores = {place: score for place, score in _main_scores(result).items() if place[1] in subsets}
+    rows = {place: Row(score, None) for place, score in scores.items()}
+    try:
+        for place, sampled in read_samples(task, json.loads(predictions.read_text(encoding="utf-8"))):
+            rows[place] = make_row(sampled, scores[place], seed=(task.metadata.name, place[0]))
+    except (LookupError, TypeError, ValueError) as error:
+        logger.warning("%s: no interval, mteb's predictions are not understood (%r)", task.metadata.name, error)
+    return rows
