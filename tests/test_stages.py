@@ -10,7 +10,7 @@ import pytest
 from babelpress import stages as module
 from babelpress.errors import BabelpressError
 from babelpress.files import write_text
-from babelpress.stages import Stage, is_current, is_done, read_manifest, run_stage, versions
+from babelpress.stages import MANIFEST, Stage, is_current, is_done, read_manifest, run_stage, versions
 
 
 @dataclass
@@ -159,6 +159,40 @@ def test_a_stage_whose_results_elsewhere_are_gone_is_made_again(tmp_path):
     elsewhere.unlink()
     assert [run_stage(stage, job, tmp_path / "run") for _ in range(2)] == [True, False]
     assert job.done["a"] == 2
+
+
+def test_a_finished_stage_that_lacks_something_is_taken_up_where_it_is(tmp_path):
+    """Evaluations with missing tasks: the others are not scored again."""
+    lacking = [True]
+    seen = []
+
+    def apply(job, folder):
+        seen.append(sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")))
+        write_text(folder / f"part-{len(seen)}.txt", "done")
+        return {}
+
+    stage = replace(A, apply=apply, resumable=True, present=lambda job, folder: not lacking)
+    job = Job()
+    assert [run_stage(stage, job, tmp_path) for _ in range(2)] == [True, True]
+    lacking.clear()
+    assert run_stage(stage, job, tmp_path) is False
+    assert seen == [[], [MANIFEST, "part-1.txt"]]
+    assert sorted(read_manifest(tmp_path / "a")["files"]) == ["part-1.txt", "part-2.txt"]
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_stage_that_was_taken_up_again_and_crashed_goes_on_from_there(tmp_path):
+    stage = replace(A, resumable=True, present=lambda job, folder: False)
+    job = Job()
+    run_stage(stage, job, tmp_path)
+    job.fail = True
+    with pytest.raises(RuntimeError):
+        run_stage(stage, job, tmp_path)
+    assert names(tmp_path) == ["a.partial"]
+    assert (tmp_path / "a.partial" / "sub" / "out.txt").is_file()
+    job.fail = False
+    assert run_stage(stage, job, tmp_path)
+    assert names(tmp_path) == ["a"]
 
 
 def test_a_crash_leaves_no_finished_folder(tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from babelpress.errors import EvaluationError
+from babelpress.evaluation.bootstrap import Interval
 from babelpress.evaluation.comparison import Cell, Comparison, GroupRows, Missing, Narrowed, Row, Scored, SubsetRule
 from babelpress.evaluation.means import Groups, group_by_kind, kept, mean, score_over
 from babelpress.evaluation.replicates import Values, mean_values, paired_difference, spread
@@ -47,7 +48,7 @@ def compare_scores(
     lines = _Lines(first, len(models))
     per_task = {
         task: [
-            _Value(score_over(own[task], subsets), _replicates(model, own, task, subsets))
+            _Value.of(score_over(own[task], subsets), model, task, subsets)
             for model, own, subsets in zip(models, scores, of_models, strict=True)
         ]
         for task, of_models in used.items()
@@ -68,16 +69,25 @@ def compare_scores(
 
 @dataclass(frozen=True)
 class _Value:
-    """A score, and the same on resamples where there are any."""
+    """A score, its interval, and the same on resamples where those are at hand."""
 
     score: float
+    interval: Interval | None
     replicates: Values | None
 
+    @classmethod
+    def of(cls, score: float, model: Scored, task: str, subsets: Sequence[str]) -> _Value:
+        """Take a model's task, over some of its subsets; over all of them the interval is known without replicates."""
+        whole, known = model.scores[task], model.replicates.get(task)
+        replicates = known.over(subsets if whole.subsets else ()) if known is not None else None
+        return cls(score, whole.interval if set(subsets) == set(whole.subsets) else spread(replicates), replicates)
 
-def _replicates(model: Scored, own: Mapping[str, Score], task: str, subsets: Sequence[str]) -> Values | None:
-    """Return a task's replicates over some of its subsets; a task without subsets has those of the whole."""
-    known = model.replicates.get(task)
-    return known.over(subsets if own[task].subsets else ()) if known is not None else None
+    @classmethod
+    def mean(cls, values: Sequence[_Value]) -> _Value:
+        """Return the mean; its interval needs the replicates of all."""
+        replicates = mean_values(one.replicates for one in values)
+        interval = values[0].interval if len(values) == 1 else spread(replicates)
+        return cls(mean(one.score for one in values), interval, replicates)
 
 
 @dataclass(frozen=True)
@@ -89,18 +99,14 @@ class _Lines:
 
     def row(self, name: str, values: list[list[_Value]]) -> Row:
         """Return the mean of lines of scores, one score for each model in each."""
-        columns = [[line[place] for line in values] for place in range(self.models)]
-        means = [
-            _Value(mean(one.score for one in column), mean_values(one.replicates for one in column))
-            for column in columns
-        ]
+        means = [_Value.mean([line[place] for line in values]) for place in range(self.models)]
         return Row(
             name, tuple(self._cell(place, own, means[self.first]) for place, own in enumerate(means)), len(values)
         )
 
     def _cell(self, place: int, own: _Value, measure: _Value) -> Cell:
         difference = None if place == self.first else paired_difference(own.replicates, measure.replicates)
-        return Cell(own.score, kept(own.score, measure.score), spread(own.replicates), difference)
+        return Cell(own.score, kept(own.score, measure.score), own.interval, difference)
 
 
 def _all_groups(scores: Sequence[Mapping[str, Score]]) -> dict[str, tuple[str, ...]]:
@@ -147,7 +153,7 @@ def _by_language(
                 found.setdefault(language, []).append(subset)
         for language, subsets in found.items():
             tasks_of.setdefault(language, []).append([
-                _Value(mean(own[task].subsets[subset] for subset in subsets), _replicates(model, own, task, subsets))
+                _Value.of(mean(own[task].subsets[subset] for subset in subsets), model, task, subsets)
                 for model, own in zip(models, scores, strict=True)
             ])  # fmt: skip
     pairs = tasks_of.pop("", None)
