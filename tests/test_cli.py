@@ -23,7 +23,7 @@ from babelpress.cli import main
 from babelpress.recipe import Recipe
 from tests.distillation import RECIPE, write_recipe
 
-VERBS = ("run", "plan", "press", "distill", "evaluate", "visualize", "card", "check", "compare", "suites")
+VERBS = ("run", "plan", "press", "distill", "evaluate", "visualize", "card", "report", "check", "compare", "suites")
 RECIPES = ("list", "show", "init")
 
 
@@ -322,7 +322,14 @@ def whole(recipe, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[s
 def test_a_whole_run_ends_well_and_leaves_what_it_promises(whole):
     target, done = whole
     assert done.returncode == 0, done.stderr
-    for name in ("results.json", "student/model.safetensors", "student/README.md", "report/umap.png", "recipe.yaml"):
+    for name in (
+        "results.json",
+        "report.html",
+        "student/model.safetensors",
+        "student/README.md",
+        "report/umap.png",
+        "recipe.yaml",
+    ):
         assert (target / name).stat().st_size > 0
 
 
@@ -341,7 +348,8 @@ def test_a_whole_run_says_nothing_of_its_libraries(whole):
 
 
 @pytest.mark.parametrize(
-    ("verb", "key"), [("evaluate", "models"), ("visualize", "picture"), ("card", "card"), ("run", "models")]
+    ("verb", "key"),
+    [("evaluate", "models"), ("visualize", "picture"), ("card", "card"), ("report", "page"), ("run", "models")],
 )
 def test_json_of_a_finished_run_is_all_of_stdout(call, whole, recipe, verb, key):
     ended = call(verb, str(recipe), "-o", str(whole[0]), "--set", "distillation.epochs=1", "--json")
