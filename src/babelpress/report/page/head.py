@@ -24,9 +24,7 @@ from babelpress.report.page.wording import (
 def say_what_it_is(facts: PageFacts) -> Markup:
     """Return the one sentence that says what was pressed into what."""
     student, original = facts.student, facts.original
-    name = link(facts.teacher_page, facts.teacher_name) if facts.teacher_page else Markup("{}").format(
-        facts.teacher_name
-    )  # fmt: skip
+    name = link(facts.teacher_page, facts.teacher_name) if facts.teacher_page else facts.teacher_name
     trained = facts.results.corpus.get("splits", {}).get("train")
     text = Markup("{}, pressed from {} to {} and from {} to {} embedding rows").format(
         name, original.layers, plural(student.layers, "layer"), whole(original.tokens), whole(student.tokens)

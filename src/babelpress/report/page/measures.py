@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from markupsafe import Markup
+
 from babelpress.evaluation.results import AtLength, Closeness, Measures, ModelResult, Parallel, Speed, Spread
 from babelpress.report.page.blocks import Cell, Chapter, Column, Prose, Row, Section, Table, present
 from babelpress.report.page.facts import STUDENT, TEACHER, PageFacts
-from babelpress.report.page.wording import LABELS, NOT_MEASURED, decimal, language, percent, span, times, whole
+from babelpress.report.page.wording import LABELS, NOT_MEASURED, decimal, language, link, percent, span, times, whole
 
 _STAGES = ("evaluation",)
+_ALIGNMENT = "https://arxiv.org/abs/2005.10242"
 _NEARNESS: dict[str, Callable[[Closeness], float | None]] = {
     "cosine": lambda near: near.cosine,
     "5th pct.": lambda near: near.cosine_p5,
@@ -173,11 +176,10 @@ def _parallel(models: Mapping[str, Parallel]) -> Chapter | None:
         for (name, write), small in zip(figures.items(), better, strict=True)
     )
     first = next(iter(models.values()))
-    words = (
-        f"{first.sentences:,} sentences in each of {first.languages:,} languages, each the same meaning; every ordered "
-        "pair of languages counts. Alignment and uniformity are those of Wang and Isola 2020 (arXiv 2005.10242), with "
-        "translations as positives."
-    )
+    words = Markup(
+        "{} sentences in each of {} languages, each the same meaning; every ordered pair of languages counts. "
+        "Alignment and uniformity are those of Wang and Isola 2020 ({}), with translations as positives."
+    ).format(whole(first.sentences), first.languages, link(_ALIGNMENT, "arXiv 2005.10242"))
     table = Table("table-parallel", "Parallel sentences", _columns("", models), rows, _STAGES)
     return Chapter("parallel", "Parallel sentences", (Prose(words), table))
 

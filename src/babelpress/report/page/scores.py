@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from langcodes import standardize_tag
+
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.compare import Comparison, Scored, SubsetRule, compare_scores
 from babelpress.evaluation.compare import Row as ScoreRow
@@ -29,7 +31,7 @@ def tell_scores(facts: PageFacts) -> Section:
         nothing = Prose("Not measured: the recipe names no task, or none has a score of every model.", warning=True)
         return Section("scores", "Scores", present(nothing, _missing_table(facts), _own_table(facts)))
     tables = (_group_table(facts, found), _missing_table(facts), _task_table(facts, found))
-    rest = (_language_table(found), _subset_tables(facts), _own_table(facts))
+    rest = (*_language_tables(facts, found), _subset_tables(facts), _own_table(facts))
     return Section("scores", "Scores", present(Prose(_words(facts, found)), *tables, *rest))
 
 
@@ -99,16 +101,21 @@ def _score_table(id_: str, caption: str, first: str, models: Sequence[str], line
 def _group_table(facts: PageFacts, found: Comparison) -> Table:
     models = facts.results.models
     lines = [Line.of(group.mean, small=plural(group.mean.count, "task")) for group in found.groups]
-    average = Line(
-        "average",
-        plural(found.overall.count, "task"),
-        tuple(model.average for model in models.values()),
-        tuple(model.retention for model in models.values()),
-        tuple(model.average_interval for model in models.values()),
-        tuple(model.retention_interval for model in models.values()),
-        mean=True,
-    )
+    average = _average_line(list(models.values()), found)
     return _score_table("table-groups", "Means by group of tasks", "group", list(models), [*lines, average])
+
+
+def _average_line(models: Sequence[ModelResult], found: Comparison) -> Line:
+    """Return the run's averages, or, where a model lacks a task, those over what all have, without intervals."""
+    small = plural(found.overall.count, "task")
+    if any(own.scores.keys() != models[0].scores.keys() for own in models):
+        return replace(Line.of(found.overall, name="average", small=small), mean=True)
+    return Line(
+        "average", small,
+        tuple(model.average for model in models), tuple(model.retention for model in models),
+        tuple(model.average_interval for model in models), tuple(model.retention_interval for model in models),
+        mean=True,
+    )  # fmt: skip
 
 
 def _task_table(facts: PageFacts, found: Comparison) -> Table:
@@ -121,18 +128,22 @@ def _task_table(facts: PageFacts, found: Comparison) -> Table:
     return _score_table("table-tasks", "Scores by task", "task", list(models), lines)
 
 
-def _language_table(found: Comparison) -> Table | None:
-    lines = [
-        Line.of(row, name=language(row.name), small=f"{row.name}, {plural(row.count, 'task')}")
-        for row in found.languages
-    ]
+def _language_tables(facts: PageFacts, found: Comparison) -> tuple[Table | None, Details | None]:
+    """Return the scores in the recipe's languages, and folded those in the others that tasks have."""
+    wanted = {standardize_tag(code, macro=True) for code in facts.recipe.languages}
+    own = [_language_line(row) for row in found.languages if row.name in wanted]
+    others = [_language_line(row) for row in found.languages if row.name not in wanted]
     if found.pairs:
-        lines.append(Line.of(found.pairs, small=plural(found.pairs.count, "task")))
-    if not lines:
-        return None
-    note = "Means over tasks, of the subsets in one language; subsets of two languages are the last row."
-    table = _score_table("table-languages", "Scores by language", "language", found.models, lines)
-    return replace(table, note=note)
+        own.append(Line.of(found.pairs, small=plural(found.pairs.count, "task")))
+    note = "Means over tasks, of the subsets in one language; subsets of two languages are a row of their own."
+    table = _score_table("table-languages", "Scores by language", "language", found.models, own)
+    rest = _score_table("table-other-languages", "Scores in other languages", "language", found.models, others)
+    summary = f"{plural(len(others), 'language')} that the recipe does not name"
+    return replace(table, note=note) if own else None, Details(summary, blocks=(rest,)) if others else None
+
+
+def _language_line(row: ScoreRow) -> Line:
+    return Line.of(row, name=language(row.name), small=f"{row.name}, {plural(row.count, 'task')}")
 
 
 def _subset_tables(facts: PageFacts) -> Details | None:
