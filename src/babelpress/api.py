@@ -193,7 +193,7 @@ def card(run: Run) -> Path:
 @_verb
 def report(run: Run) -> Path:
     """Do all that the page of a run tells of and write it; return runs/<recipe>/report.html."""
-    bring_up(run, ["evaluation", "report"])
+    bring_up(run, STAGES)
     return write_report(run, write_results(run))
 
 
@@ -310,7 +310,7 @@ def write_report(run: Run, results: Results) -> Path:
     facts = PageFacts(
         results, recipe=run.recipe, teacher=run.teacher, layers=layers, vocabulary=vocabulary,
         fertility=load_fertility(run.path("vocabulary") / "fertility.json"), manifests=manifests,
-        pictures=find_pictures(run.path("report")), interactive=find_interactive(run.folder),
+        pictures=find_pictures(run.folder), interactive=find_interactive(run.folder),
         target_bytes=target_bytes(run.path("targets") / "index.json", run.cache), local_data=run.data_dir is not None,
     )  # fmt: skip
     write_text(target, render_page(facts))

@@ -82,9 +82,12 @@ def make_full_model(number: int, unlike: Unlike) -> ModelResult:
                     AtLength(tokens=size, texts=40_000 + size, cosine=unlike.share(), cosine_p5=unlike.share())
                     for size in (16, 128)
                 ),
-                disturbed={kind: Disturbed(found=unlike.share(), cosine=unlike.share()) for kind in ("case", "typo")},
+                disturbed={kind: _disturbed(unlike) for kind in ("case", "typo")},
             ),
-            "speed": Speed(**{name: _spread(unlike) for name in Speed.model_fields}),
+            "speed": Speed(**{
+                name: _spread(unlike) if field.annotation is Spread else unlike.number()
+                for name, field in Speed.model_fields.items()
+            }),
             "parallel": Parallel(
                 languages=14, sentences=51, accuracy=unlike.share(), mean_rank=unlike.number(),
                 language_probe=unlike.share(), language_chance=unlike.share(), alignment=unlike.share(),
@@ -99,7 +102,7 @@ def make_facts(teacher: Path, **changes: Any) -> PageFacts:
     facts = PageFacts(
         make_full_results(), recipe=make_recipe(), teacher=read_teacher(str(teacher), name=NAME), layers=make_layers(),
         vocabulary=make_vocabulary(), fertility=make_fertility(), manifests=make_manifests(),
-        pictures=(Picture("umap", PNG, "image/png"), Picture("loss", SVG, "image/svg+xml")),
+        pictures=(Picture("umap", PNG, "image/png", "report"), Picture("loss", SVG, "image/svg+xml", "distillation")),
         interactive="report/umap.html", target_bytes=2**20 * 333,
     )  # fmt: skip
     return dataclasses.replace(facts, **changes)
@@ -147,6 +150,10 @@ def _with_interval(score: Score, unlike: Unlike) -> Score:
 def _closeness(unlike: Unlike, *, texts: int) -> Closeness:
     shares = {name: unlike.share() for name in Closeness.model_fields if name != "texts"}
     return Closeness(texts=texts, **shares)
+
+
+def _disturbed(unlike: Unlike) -> Disturbed:
+    return Disturbed(texts=30_003, found=unlike.share(), cosine=unlike.share())
 
 
 def _spread(unlike: Unlike) -> Spread:

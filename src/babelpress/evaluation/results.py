@@ -35,8 +35,8 @@ class Speed(_Figures):
     """A model alone in a process of its own, the models' rounds in turn.
 
     `batched` is in sentences a second in batches of 32, `single_p50` and `single_p95` in milliseconds for one
-    sentence at a time, `load` in seconds from the folder to a model (libraries imported before), `resident` in MiB
-    of the process with its libraries after load and encoding.
+    sentence at a time, `load` in seconds from the folder to a model (libraries imported, the disk warm), `resident`
+    in MiB of the process with its libraries after load and encoding, `libraries` in MiB before the first load.
     """
 
     batched: Spread
@@ -44,6 +44,7 @@ class Speed(_Figures):
     single_p95: Spread
     load: Spread
     resident: Spread
+    libraries: float
 
 
 class Closeness(_Figures):
@@ -73,10 +74,14 @@ class AtLength(_Figures):
 
 
 class Disturbed(_Figures):
-    """What a model makes of disturbed text: how often its nearest undisturbed text is its own, and their cosine."""
+    """What a model makes of disturbed text: how often its nearest undisturbed text is its own, and their cosine.
+
+    `texts` are those that the disturbance changes; no other is counted.
+    """
 
     found: float
     cosine: float
+    texts: int = 0
 
 
 class Measures(_Figures):

@@ -25,7 +25,8 @@ class PageFacts:
 
     `manifests` are those of the finished stages, in the order of the pipeline; `target_bytes` what the teacher's
     embeddings take on the disk, None where they are gone; `local_data` whether data were read from a local folder;
-    `interactive` where, from the page, the picture lies that can be turned, None where there is none.
+    `interactive` where, from the page, the picture lies that can be pointed at, None where there is none; `credits`
+    whose work went into the student, and under which licence.
     """
 
     results: Results
@@ -39,6 +40,7 @@ class PageFacts:
     interactive: str | None = None
     target_bytes: int | None = None
     local_data: bool = False
+    credits: tuple[tuple[str, str], ...] = ()
 
     @property
     def original(self) -> ModelResult:

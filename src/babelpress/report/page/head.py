@@ -73,13 +73,10 @@ def _retention_tile(facts: PageFacts) -> Tile:
 
 def _speed_tile(facts: PageFacts) -> Tile:
     student, original = facts.student, facts.original
-    if student.speed and original.speed:
-        own, theirs = student.speed.batched.median, original.speed.batched.median
-    else:
-        own, theirs = student.sentences_per_second, original.sentences_per_second
     label = "as many sentences a second as the teacher"
-    if not theirs:
+    if student.speed is None or original.speed is None:
         return Tile(label, NOT_MEASURED, "", "", ("evaluation",))
+    own, theirs = student.speed.batched.median, original.speed.batched.median
     return Tile(
         label, decimal(own / theirs, 2), "×", f"{decimal(own, 0)} instead of {decimal(theirs, 0)}", ("evaluation",)
     )

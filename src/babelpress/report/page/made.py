@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from babelpress.report.page.blocks import Cell, Column, Prose, Row, Section, Table, Terms, present
+from babelpress.report.page.blocks import Block, Cell, Column, Prose, Row, Section, Table, Terms, present
 from babelpress.report.page.facts import PageFacts
 from babelpress.report.page.wording import decimal, duration, language, listed, mib, plural, whole
 
@@ -92,11 +92,6 @@ def tell_corpus(facts: PageFacts) -> Section:
     held = [f"{splits[name]:,} {use}" for name, use in (("validation", "for stopping"), ("test", "for the figures"))
             if name in splits]  # fmt: skip
     words += f"; held out: {listed(held)}." if held else "."
-    licence = facts.teacher.licence
-    terms = (
-        ("The student's licence", f"{licence}, the teacher's" if licence else "the teacher's folder names none"),
-        ("The texts' licences", "not recorded; their sources say"),
-    )
     tables = (
         _count_table("table-sources", "Sources", "source", corpus.get("sources", {})),
         _count_table(
@@ -105,7 +100,16 @@ def tell_corpus(facts: PageFacts) -> Section:
         ),
         _count_table("table-dropped", "Left out", "reason", corpus.get("dropped", {})),
     )  # fmt: skip
-    return Section("corpus", "Corpus", (Prose(words, ("corpus",)), *present(*tables), Terms(terms)))
+    return Section("corpus", "Corpus", (Prose(words, ("corpus",)), *present(*tables, _licences(facts))))
+
+
+def _licences(facts: PageFacts) -> Block:
+    if not facts.credits:
+        teacher = f"licence {facts.teacher.licence}" if facts.teacher.licence else "its folder names no licence"
+        return Terms((("Teacher", teacher), ("Texts", "licences not recorded; their sources name them")))
+    rows = tuple(Row(work, (Cell(licence),)) for work, licence in facts.credits)
+    columns = (Column("work", number=False), Column("licence", number=False))
+    return Table("table-licences", "Whose work it is made of", columns, rows, ("corpus",))
 
 
 def _count_table(id_: str, caption: str, what: str, counts: dict[str, int]) -> Table | None:

@@ -1,4 +1,4 @@
-"""Beyond scores: nearness to the teacher, disturbed text, parallel sentences, speed and memory."""
+"""Beyond scores: nearness to the teacher, disturbed text, parallel sentences."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from babelpress.evaluation.results import AtLength, Closeness, Measures, ModelResult, Parallel, Speed, Spread
+from babelpress.evaluation.results import AtLength, Closeness, Disturbed, Measures, ModelResult, Parallel
 from babelpress.report.page.blocks import Cell, Chapter, Column, Prose, Row, Section, Table, present
-from babelpress.report.page.facts import STUDENT, TEACHER, PageFacts
-from babelpress.report.page.wording import LABELS, NOT_MEASURED, decimal, language, link, percent, span, times, whole
+from babelpress.report.page.facts import TEACHER, PageFacts
+from babelpress.report.page.wording import LABELS, NOT_MEASURED, decimal, language, link, percent, whole
 
 _STAGES = ("evaluation",)
 _ALIGNMENT = "https://arxiv.org/abs/2005.10242"
@@ -114,7 +114,7 @@ def _nearness_cells(near: Closeness | None) -> tuple[Cell, ...]:
     return tuple(Cell(decimal(read(near), 3)) for read in _NEARNESS.values())
 
 
-def _texts_cell(found: Sequence[Closeness | AtLength | None]) -> Cell:
+def _texts_cell(found: Sequence[Closeness | AtLength | Disturbed | None]) -> Cell:
     """Return how many texts all models were measured on."""
     return Cell(", ".join(dict.fromkeys(whole(own.texts) for own in found if own is not None)))
 
@@ -145,17 +145,15 @@ def _disturbed(measured: Mapping[str, Measures]) -> Chapter | None:
     columns = tuple(Column(name, LABELS[model], model) for model in measured for name in ("found", "cosine"))
     rows = []
     for kind in kinds:
-        cells: list[Cell] = []
-        for own in measured.values():
-            what = own.disturbed.get(kind)
-            cells += [Cell(percent(what.found if what else None)), Cell(decimal(what.cosine if what else None, 3))]
-        rows.append(Row(kind, tuple(cells)))
+        found = [own.disturbed.get(kind) for own in measured.values()]
+        pairs = ((percent(one.found), decimal(one.cosine, 3)) if one else (NOT_MEASURED,) * 2 for one in found)
+        rows.append(Row(kind, (_texts_cell(found), *(Cell(text) for pair in pairs for text in pair))))
     words = (
         "Text is disturbed and embedded by the same model. Found: how often its nearest undisturbed text is its own; "
         "cosine: between the two embeddings. A student should fall no further than its teacher."
     )
-    head = Column("disturbance", number=False)
-    table = Table("table-disturbed", "Disturbed text", (head, *columns), tuple(rows), _STAGES)
+    heads = (Column("disturbance", number=False), Column("texts"))
+    table = Table("table-disturbed", "Disturbed text", (*heads, *columns), tuple(rows), _STAGES)
     return Chapter("disturbed", "Disturbed text", (Prose(words), table))
 
 
@@ -180,61 +178,9 @@ def _parallel(models: Mapping[str, Parallel]) -> Chapter | None:
         "{} sentences in each of {} languages, each the same meaning; every ordered pair of languages counts. "
         "Alignment and uniformity are those of Wang and Isola 2020 ({}), with translations as positives."
     ).format(whole(first.sentences), first.languages, link(_ALIGNMENT, "arXiv 2005.10242"))
-    table = Table("table-parallel", "Parallel sentences", _columns("", models), rows, _STAGES)
+    table = Table("table-parallel", "Parallel sentences", _columns("", models), rows, ("report",))
     return Chapter("parallel", "Parallel sentences", (Prose(words), table))
 
 
 def _columns(first: str, models: Mapping[str, object]) -> tuple[Column, ...]:
     return (Column(first, number=False), *(Column(LABELS[name], model=name) for name in models))
-
-
-# --- speed and memory ---------------------------------------------------------------------------
-
-
-def tell_speed(facts: PageFacts) -> Section:
-    """Return the section of speed and memory."""
-    models, machine = facts.results.models, facts.results.machine
-    rows = (
-        _ratio_row("tokens a sentence", {name: own.tokens_per_sentence for name, own in models.items()}, 1),
-        _ratio_row("sentences a second, in turn", {name: own.sentences_per_second for name, own in models.items()}, 0),
-    )
-    where = f"{machine['threads']} threads of {machine['processor']}" if machine else "a machine that is not recorded"
-    if machine.get("accelerator"):
-        where += f" with {machine['accelerator']}"
-    words = f"Measured on {where}, in batches of 32 unless said otherwise."
-    columns = (*_columns("", models), Column("student to teacher"))
-    basic = Table("table-pace", "All models in one process, in turn", columns, rows, _STAGES)
-    speeds = {name: model.speed for name, model in models.items() if model.speed is not None}
-    alone = _speed_table(speeds) or Prose("Each model alone, single sentences, memory and load time: not measured.")
-    return Section("speed", "Speed and memory", (Prose(words, _STAGES), basic, alone))
-
-
-def _ratio_row(name: str, values: Mapping[str, float], digits: int) -> Row:
-    own, theirs = values[STUDENT], values[TEACHER]
-    ratio = Cell(times(own / theirs if theirs else None))
-    return Row(name, (*(Cell(decimal(value, digits)) for value in values.values()), ratio))
-
-
-def _speed_table(speeds: Mapping[str, Speed]) -> Table | None:
-    if not speeds:
-        return None
-    figures: dict[str, tuple[str, int, Callable[[Speed], Spread]]] = {
-        "sentences a second": ("batches of 32", 1, lambda own: own.batched),
-        "one sentence, median": ("ms", 2, lambda own: own.single_p50),
-        "one sentence, 95th pct.": ("ms", 2, lambda own: own.single_p95),
-        "load": ("s, libraries imported before", 2, lambda own: own.load),
-        "resident memory": ("MiB, with its libraries", 1, lambda own: own.resident),
-    }
-    rows = tuple(
-        Row(name, _spread_cells(speeds, read, digits), small=unit) for name, (unit, digits, read) in figures.items()
-    )
-    columns = (*_columns("", speeds), Column("student to teacher"))
-    note = "Each model alone in a process of its own, the rounds in turn: their median, the lowest and the highest."
-    return Table("table-speed", "Each model alone", columns, rows, _STAGES, note)
-
-
-def _spread_cells(speeds: Mapping[str, Speed], read: Callable[[Speed], Spread], digits: int) -> tuple[Cell, ...]:
-    spreads = {name: read(own) for name, own in speeds.items()}
-    cells = tuple(Cell(decimal(s.median, digits), span(s.low, s.high, digits)) for s in spreads.values())
-    own, theirs = spreads.get(STUDENT), spreads.get(TEACHER)
-    return (*cells, Cell(times(own.median / theirs.median if own and theirs and theirs.median else None)))

@@ -15,10 +15,11 @@ from babelpress.report.page.facts import PageFacts
 from babelpress.report.page.head import measure_tiles, name_student, say_what_it_is
 from babelpress.report.page.kept import tell_kept, tell_sizes
 from babelpress.report.page.made import tell_contamination, tell_corpus, tell_cost
-from babelpress.report.page.measures import tell_measures, tell_speed
+from babelpress.report.page.measures import tell_measures
 from babelpress.report.page.origin import tell_limits, tell_origin
 from babelpress.report.page.pictures import draw_figure
 from babelpress.report.page.scores import tell_scores
+from babelpress.report.page.speed import tell_speed
 from babelpress.report.page.wording import link, mib
 
 PAGE = "report.html"

@@ -8,17 +8,19 @@ from pathlib import Path
 
 from babelpress.report.page.drawings import Figure
 
+_STAGES = ("report", "pictures")
 _INTERACTIVE = "report/umap.html"
 _KINDS = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that a run drew: its name without ending, the file's bytes and their media type."""
+    """A picture that a run drew: its name without ending, the file's bytes, their media type, and whose it is."""
 
     name: str
     data: bytes
     kind: str
+    stage: str
 
 
 @dataclass(frozen=True)
@@ -40,36 +42,37 @@ WORDS = {
     ),
     "loss": Words(
         "Training",
-        "Loss over the steps of the training, and held-out figures at the end of each epoch",
-        "A held-out curve that still falls at the end would have gone on falling; one that rises has been passed by "
-        "the weights that were kept.",
+        "Training loss and its terms over the steps, held-out loss as dots, the learning rate below",
+        "The ringed dot is the epoch whose weights were kept: where it is the last one, more epochs might have helped; "
+        "where later ones lie higher, it was time to stop.",
     ),
     "languages": Words(
         "Languages",
-        "What the student keeps in each language",
-        "A language far below the others needs more text or more of the vocabulary.",
+        "A row for each language, on it a dot for each model: scores, or nearness to the teacher where no task has any",
+        "The further left of the teacher's dot the student's lies, the more that language lost.",
     ),
     "lengths": Words(
         "Lengths",
-        "Cosine to the teacher over the length of the text",
-        "A curve that falls shows from which length on the student leaves the teacher.",
+        "Mean cosine to the teacher over the length of texts, a line for each student; dashed, the 5th percentile",
+        "Where a line falls, texts of that length leave the teacher; the lengths that were trained on are named under "
+        "limits.",
     ),
     "pareto": Words(
-        "Size and quality",
-        "Scores of models over their size",
-        "Up and to the left is better; a model that nothing lies above and left of is worth its size.",
+        "Size and score",
+        "Mean score of models over their parameters",
+        "Up and to the left is better; the dashed line joins the models that none of their size or smaller surpasses.",
     ),
 }
 
 
-def find_pictures(folder: Path) -> tuple[Picture, ...]:
-    """Read the pictures of a report folder, of PNG and SVG the smaller file."""
+def find_pictures(run: Path) -> tuple[Picture, ...]:
+    """Read the pictures of a run's stages, of PNG and SVG the smaller file."""
     found = []
     for name in WORDS:
-        files = [folder / f"{name}{ending}" for ending in _KINDS]
+        files = [run / stage / f"{name}{ending}" for stage in _STAGES for ending in _KINDS]
         there = sorted((file for file in files if file.is_file()), key=lambda file: file.stat().st_size)
         if there:
-            found.append(Picture(name, there[0].read_bytes(), _KINDS[there[0].suffix]))
+            found.append(Picture(name, there[0].read_bytes(), _KINDS[there[0].suffix], there[0].parent.name))
     return tuple(found)
 
 
@@ -82,4 +85,4 @@ def draw_figure(picture: Picture) -> Figure:
     """Return a picture as a part of the page."""
     words = WORDS[picture.name]
     address = f"data:{picture.kind};base64,{base64.b64encode(picture.data).decode('ascii')}"
-    return Figure(words.title, address, words.alt, words.reading, ("report",))
+    return Figure(words.title, address, words.alt, words.reading, (picture.stage,))
