@@ -22,6 +22,7 @@ from babelpress.evaluation.results import (
 )
 from babelpress.pipeline import STAGES
 from babelpress.report.page.facts import PageFacts
+from babelpress.report.page.page import render_page
 from babelpress.report.page.pictures import Picture
 from babelpress.teacher import read_teacher
 from tests.report.figures import (
@@ -33,6 +34,7 @@ from tests.report.figures import (
     make_results,
     make_vocabulary,
 )
+from tests.report.html import Element, read_html
 
 NAME = "intfloat/multilingual-e5-small"
 # One transparent pixel.
@@ -114,6 +116,16 @@ def make_plain_facts(teacher: Path, **changes: Any) -> PageFacts:
         teacher,
         **{"results": make_results(tasks=False), "pictures": (), "interactive": None, "target_bytes": None, **changes},
     )
+
+
+def with_models(facts: PageFacts, models: dict[str, ModelResult], **more: Any) -> Results:
+    """Return the results with other models."""
+    return facts.results.model_copy(update={"models": models, **more})
+
+
+def read_page(facts: PageFacts) -> Element:
+    """Return the page as a tree."""
+    return read_html(render_page(facts))
 
 
 def make_manifests() -> dict[str, dict[str, Any]]:

@@ -1,37 +1,28 @@
-"""The page of a run: all figures, nothing that was not measured, safe, whole and readable."""
+"""What the page of a run says: every figure, each where it belongs, and nothing that was not measured."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from babelpress.evaluation.evaluate import BITEXT
 from babelpress.evaluation.results import Score
-from babelpress.files import write_json
 from babelpress.pipeline import STAGES
-from babelpress.recipe import Recipe
 from babelpress.report.page.blocks import Cell, Column, Row, Table
-from babelpress.report.page.facts import PageFacts, target_bytes, without_paths
 from babelpress.report.page.kept import count_parts, draw_layers
-from babelpress.report.page.origin import command
-from babelpress.report.page.page import compare_sizes, render_page
-from babelpress.report.page.pictures import find_interactive, find_pictures
+from babelpress.report.page.page import compare_sizes
 from babelpress.student.layers import LayerPlan
-from tests.report.figures import make_recipe, make_vocabulary
-from tests.report.html import Element, read_html, table_rows
+from tests.report.figures import make_recipe
+from tests.report.html import Element, table_rows
 from tests.report.page_figures import (
-    PNG,
-    SVG,
     leaves,
     make_facts,
     make_full_results,
     make_manifests,
     make_plain_facts,
+    read_page,
+    with_models,
 )
 
 # How the page writes a figure, by the name of its field; several where it stands in several places.
@@ -54,20 +45,6 @@ BY_DEFINITION = {
 }
 
 
-def page(facts: PageFacts) -> Element:
-    return read_html(render_page(facts))
-
-
-@pytest.fixture(scope="module")
-def full(tiny_teacher: Path) -> Element:
-    return page(make_facts(tiny_teacher))
-
-
-@pytest.fixture(scope="module")
-def plain(tiny_teacher: Path) -> Element:
-    return page(make_plain_facts(tiny_teacher))
-
-
 def numbers(element: Element) -> set[str]:
     """Every number that can be read."""
     return set(re.findall(r"-?\d[\d,]*(?:\.\d+)?", element.text))
@@ -87,8 +64,8 @@ def written(path: tuple[str, ...], value: float) -> str:
 # --- figures ------------------------------------------------------------------------------------
 
 
-def test_every_figure_of_every_model_is_on_the_page(full):
-    shown, looked_for = numbers(full), 0
+def test_every_figure_of_every_model_is_on_the_page(full_page):
+    shown, looked_for = numbers(full_page), 0
     for name, model in make_full_results().models.items():
         for path, value in leaves(model.model_dump()):
             if (name == "teacher" and BY_DEFINITION & set(path)) or path == ("sentences_per_second",):
@@ -98,41 +75,41 @@ def test_every_figure_of_every_model_is_on_the_page(full):
     assert looked_for > 240
 
 
-def test_every_figure_of_the_corpus_and_of_the_training_is_on_the_page(full):
+def test_every_figure_of_the_corpus_and_of_the_training_is_on_the_page(full_page):
     results = make_full_results()
-    shown = numbers(full)
+    shown = numbers(full_page)
     for path, value in (*leaves(results.corpus), *leaves(results.machine)):
         assert written(path, value) in shown, (*path, value)
     assert {"13", "9,999", "0.0093", "723"} <= shown
-    assert "epoch 11" in full.by_id("cost").text  # best_epoch counts from 0
+    assert "epoch 11" in full_page.by_id("cost").text  # best_epoch counts from 0
 
 
-def test_every_stage_stands_in_the_appendix_with_key_time_and_files(full):
-    rows = table_rows(full, "table-stages")
+def test_every_stage_stands_in_the_appendix_with_key_time_and_files(full_page):
+    rows = table_rows(full_page, "table-stages")
     assert list(rows) == list(STAGES)
     assert rows["pressed"] == ["13" * 16, "vocabulary, layers", "1,091.5 s (18 min)", "1", "0.9 MiB"]
     for name, manifest in make_manifests().items():
-        said = full.by_id(f"manifest-{name}").text
+        said = full_page.by_id(f"manifest-{name}").text
         assert manifest["outputs"] in said
         assert all(file in said and entry["xxh3"] in said for file, entry in manifest["files"].items())
-    assert "accelerator none" in full.by_id("manifest-layers").text
+    assert "accelerator none" in full_page.by_id("manifest-layers").text
 
 
-def test_a_figure_of_the_student_is_not_taken_from_another_model(full):
-    rows = table_rows(full, "table-sizes")
+def test_a_figure_of_the_student_is_not_taken_from_another_model(full_page):
+    rows = table_rows(full_page, "table-sizes")
     assert rows["parameters"] == ["117,653,761", "117,653,762", "117,653,763"]
     assert rows["weights on disk"] == ["450.0 MiB", "451.0 MiB", "452.0 MiB"]
-    tasks = table_rows(full, "table-tasks")
+    tasks = table_rows(full_page, "table-tasks")
     bounds = [model.scores["STS17"].interval for model in make_full_results().models.values()]
     shown = ("34.00", "35.00", "36.00")
     scores = [f"{score} {low:.2f} – {high:.2f}" for score, (low, high) in zip(shown, bounds, strict=True)]
     assert tasks["STS17 STS"][:5] == [*scores, "102.9 %", "105.9 %"]
-    typo = table_rows(full, "table-disturbed")["typo"]
+    typo = table_rows(full_page, "table-disturbed")["typo"]
     assert typo == ["30,003", "32.9 %", "0.330", "36.4 %", "0.365", "39.9 %", "0.400"]
 
 
-def test_means_are_of_groups_and_the_average_is_that_of_the_run(full):
-    rows = table_rows(full, "table-groups")
+def test_means_are_of_groups_and_the_average_is_that_of_the_run(full_page):
+    rows = table_rows(full_page, "table-groups")
     assert list(rows) == ["Bitext 1 task", "Classification 1 task", "STS 2 tasks", "average 4 tasks"]
     # (34 + 51.40) / 2 and so on; 43.70 / 42.70 and 44.70 / 42.70
     assert rows["STS 2 tasks"][:5] == ["42.70", "43.70", "44.70", "102.3 %", "104.7 %"]
@@ -141,10 +118,10 @@ def test_means_are_of_groups_and_the_average_is_that_of_the_run(full):
     assert [cell.split(" ")[0] for cell in rows["average 4 tasks"][3:5]] == ["90.8", "81.7"]
 
 
-def test_scores_by_language_are_those_of_subsets_in_one_language(full):
-    rows = table_rows(full, "table-languages")
+def test_scores_by_language_are_those_of_subsets_in_one_language(full_page):
+    rows = table_rows(full_page, "table-languages")
     assert list(rows) == ["English en, 1 task", "Korean ko, 1 task", "pairs of languages 1 task"]
-    assert table_rows(full, "table-other-languages")["Arabic ar, 1 task"][:3] == ["31.50", "32.50", "33.50"]
+    assert table_rows(full_page, "table-other-languages")["Arabic ar, 1 task"][:3] == ["31.50", "32.50", "33.50"]
     assert rows["Korean ko, 1 task"][:3] == ["35.50", "36.50", "37.50"]
     # en-de, es-en and nl-en: (31.5 + 33.5 + 35.5) / 3 + 1 and one more for each model
     assert rows["pairs of languages 1 task"][:3] == ["34.50", "35.50", "36.50"]
@@ -156,7 +133,7 @@ def test_the_four_tiles_say_size_parameters_retention_and_speed(tiny_teacher):
     models["distilled"] = models["distilled"].model_copy(update={"parameters": 13_107_200})
     (tiles,) = [
         element
-        for element in page(make_facts(tiny_teacher, results=with_models(facts, models))).all("ul")
+        for element in read_page(make_facts(tiny_teacher, results=with_models(facts, models))).all("ul")
         if element.attributes.get("class") == "tiles"
     ]
     size, parameters, retention, speed = (tile.text for tile in tiles.all("li"))
@@ -168,10 +145,6 @@ def test_the_four_tiles_say_size_parameters_retention_and_speed(tiny_teacher):
     own, theirs = facts.student.speed.batched.median, facts.original.speed.batched.median
     assert speed.startswith(f"{own / theirs:.2f} × as many sentences a second as the teacher {own:.0f} instead of")
     assert all(tile.endswith("from evaluation") for tile in (size, parameters, retention, speed))
-
-
-def with_models(facts: PageFacts, models: dict[str, Any], **more: Any) -> Any:
-    return facts.results.model_copy(update={"models": models, **more})
 
 
 def test_parameters_by_part_add_up_to_all(tiny_teacher):
@@ -199,7 +172,7 @@ def test_kept_layers_are_filled_and_influence_is_of_the_strongest(tiny_teacher):
     assert [(box.number, box.kept, box.influence) for box in strip.boxes] == [
         (0, True, 1.0), (1, False, 0.25), (2, True, 0.5),
     ]  # fmt: skip
-    drawn = page(make_facts(tiny_teacher, layers=plan)).by_id("kept")
+    drawn = read_page(make_facts(tiny_teacher, layers=plan)).by_id("kept")
     boxes = [group.attributes["class"] for group in drawn.all("g") if group.all("rect")]
     assert boxes == ["kept", "dropped", "kept"]
     assert "0: 0.5000, 1: 0.1250, 2: 0.2500" in drawn.text
@@ -214,7 +187,7 @@ def test_the_epoch_whose_weights_were_kept_is_set_apart(tiny_teacher):
     facts = make_facts(tiny_teacher)
     history = [{"loss": 0.75, "cosine": 0.5}, {"loss": 0.25, "cosine": 0.9}, {"loss": 0.5, "cosine": 0.8}]
     training = {**facts.results.distillation, "history": history, "best_epoch": 1}
-    table = page(dataclasses.replace(facts, results=facts.results.model_copy(update={"distillation": training})))
+    table = read_page(dataclasses.replace(facts, results=facts.results.model_copy(update={"distillation": training})))
     rows = table.by_id("table-history").all("tr")[1:]
     assert [row.attributes.get("class") for row in rows] == [None, "mean", None]
     assert rows[1].text == "2 0.2500 0.9000"
@@ -223,18 +196,18 @@ def test_the_epoch_whose_weights_were_kept_is_set_apart(tiny_teacher):
 # --- what was not measured ----------------------------------------------------------------------
 
 
-def test_what_was_not_measured_leaves_no_trace_of_a_missing_value(plain, full):
-    for one in (plain, full):
+def test_what_was_not_measured_leaves_no_trace_of_a_missing_value(plain_page, full_page):
+    for one in (plain_page, full_page):
         assert not re.search(r"\b(None|nan|NaN|inf|Undefined|True|False)\b", one.text)
 
 
-def test_what_was_not_measured_is_said(plain):
-    assert "Parallel sentences and disturbed text: not measured" in plain.by_id("measures").text
-    assert "Speed and memory: not measured" in plain.by_id("speed").text
-    assert "not measured as many sentences a second as the teacher" in plain.text
-    assert "no interval was measured" in plain.text
-    assert "sentences, not measured on disk" in plain.by_id("cost").text
-    ids = {element.attributes.get("id") for element in plain.walk()}
+def test_what_was_not_measured_is_said(plain_page):
+    assert "Parallel sentences and disturbed text: not measured" in plain_page.by_id("measures").text
+    assert "Speed and memory: not measured" in plain_page.by_id("speed").text
+    assert "not measured as many sentences a second as the teacher" in plain_page.text
+    assert "no interval was measured" in plain_page.text
+    assert "sentences, not measured on disk" in plain_page.by_id("cost").text
+    ids = {element.attributes.get("id") for element in plain_page.walk()}
     assert not ids & {"pictures", "table-parallel", "table-disturbed", "table-lengths", "table-missing"}
 
 
@@ -244,7 +217,7 @@ def test_a_run_without_a_score_has_no_retention_of_0(tiny_teacher):
         name: model.model_copy(update={"scores": {}, "average": 0.0, "retention": 0.0})
         for name, model in facts.results.models.items()
     }
-    shown = page(dataclasses.replace(facts, results=with_models(facts, models)))
+    shown = read_page(dataclasses.replace(facts, results=with_models(facts, models)))
     assert "not measured of the teacher's average score no task was scored" in shown.text
     assert "Not measured: the recipe names no task" in shown.by_id("scores").text
     assert "0.00" not in shown.by_id("scores").text
@@ -259,7 +232,7 @@ def test_a_column_that_no_model_has_is_not_drawn(tiny_teacher):
             for code, own in model.measures.by_language.items()
         }
         models[name] = model.model_copy(update={"measures": model.measures.model_copy(update={"by_language": near})})
-    table = page(dataclasses.replace(facts, results=with_models(facts, models))).by_id("table-closeness-languages")
+    table = read_page(dataclasses.replace(facts, results=with_models(facts, models))).by_id("table-closeness-languages")
     assert [cell.text for cell in table.all("tr")[1].all("th")] == ["language", "texts", *["cosine", "5th pct."] * 2]
     assert [cell.attributes["colspan"] for cell in table.all("th") if "colspan" in cell.attributes] == ["2", "2"]
 
@@ -274,8 +247,8 @@ def test_a_table_without_its_empty_columns_keeps_rows_and_headings_together():
     assert [(heading.name, heading.span) for heading in table.headings] == [("", 1), ("x", 1), ("", 1)]
 
 
-def test_a_language_without_held_out_text_says_so(full):
-    cells = table_rows(full, "table-vocabulary")["word lists of the teacher's pieces zxx"]
+def test_a_language_without_held_out_text_says_so(full_page):
+    cells = table_rows(full_page, "table-vocabulary")["word lists of the teacher's pieces zxx"]
     assert cells == ["9", "93.2 %", *["not measured"] * 6]
 
 
@@ -284,7 +257,7 @@ def test_missing_tasks_stand_there_with_the_reason_and_in_no_mean(tiny_teacher):
     models = dict(facts.results.models)
     only = {**models["teacher"].scores, "ForTheTeacher": Score(kind="STS", score=99.25)}
     models["teacher"] = models["teacher"].model_copy(update={"scores": only})
-    shown = page(dataclasses.replace(facts, results=with_models(facts, models)))
+    shown = read_page(dataclasses.replace(facts, results=with_models(facts, models)))
     rows = table_rows(shown, "table-missing")
     assert rows["AmazonReviews"] == ["missing", "missing", "missing", "its data <are> gone & nobody knows where"]
     assert rows["Gone"] == ["missing", "missing", "missing", "no score of teacher, pressed, student"]
@@ -298,226 +271,28 @@ def test_missing_tasks_stand_there_with_the_reason_and_in_no_mean(tiny_teacher):
 def test_a_run_whose_corpus_was_not_looked_through_says_so_in_words(tiny_teacher):
     facts = make_facts(tiny_teacher)
     corpus = {**facts.results.corpus, "contamination": None}
-    shown = page(dataclasses.replace(facts, results=facts.results.model_copy(update={"corpus": corpus})))
+    shown = read_page(dataclasses.replace(facts, results=facts.results.model_copy(update={"corpus": corpus})))
     assert "Not looked for: the recipe switches this off" in shown.by_id("contamination").text
     assert not shown.by_id("contamination").all("table")
 
 
-def test_whose_work_went_into_the_student_stands_there_where_it_is_known(tiny_teacher, full):
-    assert "licence mit" in full.by_id("corpus").text
+def test_whose_work_went_into_the_student_stands_there_where_it_is_known(tiny_teacher, full_page):
+    assert "licence mit" in full_page.by_id("corpus").text
     facts = make_facts(tiny_teacher, credits=(("the teacher", "mit"), ("tatoeba <3", "cc-by-2.0; Tatoeba")))
-    assert table_rows(page(facts), "table-licences") == {"the teacher": ["mit"], "tatoeba <3": ["cc-by-2.0; Tatoeba"]}
+    assert table_rows(read_page(facts), "table-licences") == {
+        "the teacher": ["mit"],
+        "tatoeba <3": ["cc-by-2.0; Tatoeba"],
+    }
 
 
-def test_test_data_that_were_found_are_counted_by_task(full):
-    rows = table_rows(full, "table-contamination")
+def test_test_data_that_were_found_are_counted_by_task(full_page):
+    rows = table_rows(full_page, "table-contamination")
     assert rows == {"embedded sentences": ["1,717", "2,828"], "STS17": ["4,949", "0"]}
 
 
 def test_stages_of_other_versions_are_told_apart(tiny_teacher):
     manifests = make_manifests()
     manifests["evaluation"]["versions"] = {"python": "3.11.7", "babelpress": "0.2.0", "mteb": "2.20"}
-    rows = table_rows(page(make_facts(tiny_teacher, manifests=manifests)), "table-versions")
+    rows = table_rows(read_page(make_facts(tiny_teacher, manifests=manifests)), "table-versions")
     assert rows["babelpress"] == ["0.1.0", "0.2.0"]
     assert rows["mteb"] == ["not measured", "2.20"]
-
-
-# --- safety -------------------------------------------------------------------------------------
-
-EVIL = "<script>alert('&\"')</script>"
-
-
-def test_what_others_wrote_is_text_and_no_markup(tiny_teacher):
-    recipe = make_recipe().model_copy(update={"description": f"description {EVIL}"})
-    recipe = recipe.model_copy(
-        update={"card": recipe.card.model_copy(update={"notes": EVIL, "title": f"title {EVIL}"})}
-    )
-    facts = make_facts(tiny_teacher, recipe=recipe)
-    models = {
-        name: model.model_copy(
-            update={"scores": {**model.scores, EVIL: Score(kind=EVIL, score=1.0, subsets={EVIL: 1.0, "b": 1.0})}}
-        )
-        for name, model in facts.results.models.items()
-    }
-    corpus = {**facts.results.corpus, "sources": {EVIL: 5}, "dropped": {EVIL: 6}, "languages": {"ko": 1}}
-    missing, versions = {f"gone {EVIL}": EVIL}, {**facts.results.versions, EVIL: EVIL}
-    results = with_models(facts, models, corpus=corpus, missing=missing, versions=versions)
-    shown = page(
-        dataclasses.replace(
-            facts, results=results, interactive=f"{EVIL}.html", layers=LayerPlan((0,), 1, EVIL),
-            teacher=dataclasses.replace(facts.teacher, name=EVIL, licence=EVIL, revision=EVIL),
-        )
-    )  # fmt: skip
-    assert not shown.all("script")
-    assert not any(name.startswith("on") for element in shown.walk() for name in element.attributes)
-    assert shown.text.count(EVIL) > 12
-    assert EVIL in shown.by_id("limits").text
-    assert shown.all("h1")[0].text == f"title {EVIL}"
-
-
-def test_nothing_is_loaded_from_anywhere(full, tiny_teacher):
-    assert not full.all("script", "link", "iframe", "object", "embed", "base", "form")
-    addresses = [
-        element.attributes[name]
-        for element in full.walk()
-        for name in ("src", "srcset", "poster", "data", "action", "xlink:href")
-        if name in element.attributes
-    ]
-    assert len(addresses) == 2
-    assert all(address.startswith(("data:image/png;base64,", "data:image/svg+xml;base64,")) for address in addresses)
-    (style,) = full.all("style")
-    assert "url(" not in "".join(map(str, style.children))
-    assert "@import" not in "".join(map(str, style.children))
-
-
-def test_no_path_of_this_machine_is_on_the_page(tiny_teacher):
-    recipe = make_recipe("teacher.model=/home/me/model", "corpus.sources.0.paths=['/srv/secret/a b.txt', 'c/*.txt']")
-    text = render_page(make_facts(tiny_teacher, recipe=recipe))
-    assert "/srv" not in text
-    assert "/home" not in text
-    assert str(tiny_teacher.parent) not in text
-    assert all(part in page(make_facts(tiny_teacher, recipe=recipe)).by_id("recipe").text for part in
-               ("…/model", "…/a b.txt", "c/*.txt"))  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("/a/b.txt", "…/b.txt"), ("~/b", "…/b"), ("C:\\a\\b.txt", "…/b.txt"), ("a/b.txt", "a/b.txt"),
-        ("org/name", "org/name"), ("query: ", "query: "), ("", ""), ("first\n/second", "first\n/second"),
-    ],
-)  # fmt: skip
-def test_absolute_paths_are_their_last_part(text, shown):
-    assert without_paths({"a": [text, 3, None]}) == {"a": [shown, 3, None]}
-
-
-def test_the_whole_recipe_can_be_read_again(tiny_teacher):
-    recipe = make_recipe("corpus.sources.0.paths=[a.txt]")
-    shown = page(make_facts(tiny_teacher, recipe=recipe)).by_id("recipe")
-    (text,) = ["".join(map(str, code.children)) for code in shown.all("code")]
-    assert Recipe.parse(text) == recipe
-
-
-# --- form ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module", params=["full", "plain"])
-def either(request, full, plain) -> Element:
-    return full if request.param == "full" else plain
-
-
-def test_ids_are_given_once_and_every_link_inside_leads_to_one(either):
-    ids = [element.attributes["id"] for element in either.walk() if "id" in element.attributes]
-    assert len(set(ids)) == len(ids)
-    targets = [a.attributes["href"] for a in either.all("a") if a.attributes["href"].startswith("#")]
-    labels = [
-        element.attributes["aria-labelledby"] for element in either.walk() if "aria-labelledby" in element.attributes
-    ]
-    assert len(targets) > 30
-    assert {target.removeprefix("#") for target in targets} | set(labels) <= set(ids)
-
-
-def test_links_outside_are_to_the_hub_to_a_paper_and_to_the_picture_beside(full):
-    outside = {a.attributes["href"] for a in full.all("a") if not a.attributes["href"].startswith("#")}
-    assert outside == {
-        "https://huggingface.co/intfloat/multilingual-e5-small", "https://arxiv.org/abs/2005.10242", "report/umap.html",
-    }  # fmt: skip
-
-
-def test_headings_go_down_one_level_at_a_time(either):
-    levels = [int(heading.tag[1]) for heading in either.all("h1", "h2", "h3", "h4", "h5", "h6")]
-    assert levels[0] == 1
-    assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in pairwise(levels))
-
-
-def test_tables_have_captions_and_their_headings_a_scope(either):
-    assert len(either.all("table")) > 10
-    for table in either.all("table"):
-        assert table.all("caption")[0].text
-        assert all(cell.attributes.get("scope") in {"col", "row", "colgroup"} for cell in table.all("th"))
-        widths = {
-            sum(int(cell.attributes.get("colspan", 1)) for cell in row.all("th", "td")) for row in table.all("tr")
-        }
-        assert len(widths) == 1, table.attributes["id"]
-
-
-def test_pictures_say_what_they_show_and_how_to_read_them(full):
-    assert all(len(image.attributes["alt"]) > 20 for image in full.all("img"))
-    drawings = [svg for svg in full.all("svg") if svg.attributes.get("aria-hidden") != "true"]
-    assert all(svg.attributes["role"] == "img" and svg.attributes["aria-label"] for svg in drawings)
-    figures = full.by_id("pictures").all("figure")
-    assert len(figures) == 2
-    assert all(len(figure.all("figcaption")[0].text) > 60 for figure in figures)
-
-
-def test_the_page_says_its_language_and_its_width(full):
-    assert full.all("html")[0].attributes["lang"] == "en"
-    viewport = [meta for meta in full.all("meta") if meta.attributes.get("name") == "viewport"]
-    assert "width=device-width" in viewport[0].attributes["content"]
-    assert full.all("title")
-
-
-def test_the_page_is_the_same_every_time(tiny_teacher):
-    assert render_page(make_facts(tiny_teacher)) == render_page(make_facts(tiny_teacher))
-
-
-# --- what lies beside ---------------------------------------------------------------------------
-
-
-def test_of_a_picture_in_two_forms_the_smaller_file_is_taken(tmp_path):
-    for name, data in {
-        "report/umap.png": PNG, "report/umap.svg": SVG + b" " * 999, "report/other.png": PNG, "pictures/loss.svg": SVG,
-        "student/umap.svg": SVG,
-    }.items():  # fmt: skip
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(data)
-    found = find_pictures(tmp_path)
-    assert [(one.name, one.kind, one.stage) for one in found] == [
-        ("umap", "image/png", "report"), ("loss", "image/svg+xml", "pictures"),
-    ]  # fmt: skip
-    assert found[0].data == PNG
-
-
-def test_the_picture_to_explore_is_linked_where_it_is(tmp_path):
-    assert find_interactive(tmp_path) is None
-    (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "umap.html").touch()
-    assert find_interactive(tmp_path) == "report/umap.html"
-
-
-def test_targets_are_counted_in_the_cache_and_not_at_all_where_one_is_gone(tmp_path):
-    place = tmp_path / "cache" / "targets" / "abc"
-    place.mkdir(parents=True)
-    write_json(tmp_path / "index.json", {"key": "abc", "rows": {}, "shards": {"a": {}, "b": {}}})
-    (place / "a").write_bytes(b"x" * 70)
-    assert target_bytes(tmp_path / "index.json", tmp_path / "cache") is None
-    (place / "b").write_bytes(b"x" * 7)
-    assert target_bytes(tmp_path / "index.json", tmp_path / "cache") == 77
-    assert target_bytes(tmp_path / "gone.json", tmp_path / "cache") is None
-
-
-def test_the_command_is_the_recipes_name_only_where_the_shipped_one_was_run(tiny_teacher):
-    demo = Recipe.load("demo")
-    for recipe, local, expected in (
-        (demo, False, "babelpress run demo"),
-        (demo.override(["seed=7"]), False, "babelpress run recipe.yaml"),
-        (make_recipe(), True, "babelpress run recipe.yaml --data-dir DIR"),
-    ):
-        assert command(make_facts(tiny_teacher, recipe=recipe, local_data=local)) == expected
-
-
-def test_a_vocabulary_without_bytes_says_so(tiny_teacher):
-    shown = page(make_facts(tiny_teacher, vocabulary=make_vocabulary(byte_pieces=False)))
-    assert "no byte piece is new" in shown.by_id("kept").text
-
-
-def test_a_suites_groups_are_shown_and_the_embedded_sentences_beside(tiny_teacher):
-    shown = page(make_facts(tiny_teacher, recipe=make_recipe("evaluation.suite=quick")))
-    assert [name.split()[0] for name in table_rows(shown, "table-groups")] == [
-        "Classification",
-        "STS",
-        "Bitext",
-        "average",
-    ]
-    assert f"{BITEXT} Bitext" in table_rows(shown, "table-tasks")

@@ -82,18 +82,16 @@ def _layer_words(facts: PageFacts) -> str:
 
 
 def _vocabulary_words(section: VocabularySection) -> str:
+    chosen = _OBJECTIVE[section.objective]  # of pieces for a budget; a coverage takes the most frequent ones
     if section.size is not None:
-        wanted = f"{section.size:,} rows"
+        wanted = f"{section.size:,} rows, {chosen}"
     elif section.mib is not None:
-        wanted = f"as many rows as {section.mib:g} MiB hold"
+        wanted = f"as many rows as {section.mib:g} MiB hold, {chosen}"
     else:
         share = section.coverage
         wanted = f"{percent(share)} of every language's tokens" if share is not None else "every piece that is in use"
     fallback = "byte fallback" if section.byte_fallback else "no byte fallback"
-    return (
-        f"{wanted}, {_OBJECTIVE[section.objective]}; languages weigh as their share to the power "
-        f"{section.language_exponent:g}; {fallback}"
-    )
+    return f"{wanted}; languages weigh as their share to the power {section.language_exponent:g}; {fallback}"
 
 
 def loss_words(loss: LossSection) -> str:

@@ -89,6 +89,7 @@ class Figure:
     """A picture inside the page: `address` is a data URI, `alt` what it shows, `reading` how to read it."""
 
     template: ClassVar[str] = "figure"
+    id: str
     title: str
     address: str
     alt: str

@@ -73,11 +73,11 @@ def tell_all(facts: PageFacts) -> list[Section]:
 
 def tell_pictures(facts: PageFacts) -> Section | None:
     """Return the section of pictures; None where the run drew none."""
-    figures: tuple[Figure | Prose, ...] = tuple(map(draw_figure, facts.pictures))
+    drawn: list[Figure | Prose] = [draw_figure(picture) for picture in facts.pictures]
     if facts.interactive:
-        words = Markup("The sentences as points that can be pointed at: {}.")
-        figures += (Prose(words.format(link(facts.interactive, facts.interactive))),)
-    return Section("pictures", "Pictures", figures) if figures else None
+        words = Markup("The same points, to be pointed at: {}.").format(link(facts.interactive, facts.interactive))
+        drawn.insert(1, Prose(words))  # behind the picture of the same points, which is the first
+    return Section("pictures", "Pictures", tuple(drawn)) if drawn else None
 
 
 def compare_sizes(facts: PageFacts) -> Squares:

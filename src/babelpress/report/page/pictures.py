@@ -85,4 +85,4 @@ def draw_figure(picture: Picture) -> Figure:
     """Return a picture as a part of the page."""
     words = WORDS[picture.name]
     address = f"data:{picture.kind};base64,{base64.b64encode(picture.data).decode('ascii')}"
-    return Figure(words.title, address, words.alt, words.reading, (picture.stage,))
+    return Figure(f"picture-{picture.name}", words.title, address, words.alt, words.reading, (picture.stage,))

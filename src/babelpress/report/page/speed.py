@@ -33,7 +33,7 @@ def tell_speed(facts: PageFacts) -> Section:
         rows.append(_libraries_row(models))
     note = "Of timings, the median of the rounds, which the models take in turn; below it the lowest and the highest."
     table = Table(
-        "table-speed", "Speed and memory", (*columns, Column("student to teacher")), tuple(rows), _STAGES,
+        "table-speed", "Tokens, speed and memory", (*columns, Column("student to teacher")), tuple(rows), _STAGES,
         note if measured else "",
     )  # fmt: skip
     return Section("speed", "Speed and memory", (Prose(words), table))
