@@ -192,7 +192,10 @@ def card(run: Run) -> Path:
 
 @_verb
 def report(run: Run) -> Path:
-    """Do all that the page of a run tells of and write it; return runs/<recipe>/report.html."""
+    """Do all that the page of a run tells of and write it; return runs/<recipe>/report.html.
+
+    `babelpress.report` is the package that draws; call this as `babelpress.api.report`.
+    """
     bring_up(run, STAGES)
     return write_report(run, write_results(run))
 
