@@ -32,8 +32,8 @@ from tests.report.figures import make_speed
 from tests.tiny import make_teacher
 
 VERBS = (
-    "run", "plan", "press", "distill", "evaluate", "visualize", "card", "check", "compare", "suites", "measure",
-    "speed",
+    "run", "plan", "press", "distill", "evaluate", "visualize", "card", "report", "check", "compare", "suites",
+    "measure", "speed",
 )  # fmt: skip
 RECIPES = ("list", "show", "init")
 
@@ -334,8 +334,8 @@ def test_a_whole_run_ends_well_and_leaves_what_it_promises(whole):
     target, done = whole
     assert done.returncode == 0, done.stderr
     for name in (
-        "results.json", "student/model.safetensors", "student/README.md", "report/umap.png", "report/umap.html",
-        "pictures/loss.png", "pictures/pareto.svg", "recipe.yaml",
+        "results.json", "report.html", "student/model.safetensors", "student/README.md", "report/umap.png",
+        "report/umap.html", "pictures/loss.png", "pictures/pareto.svg", "recipe.yaml",
     ):  # fmt: skip
         assert (target / name).stat().st_size > 0
 
@@ -372,7 +372,8 @@ def test_numbers_of_another_picture_are_not_taken_for_this_runs(whole, recipe, t
 
 
 @pytest.mark.parametrize(
-    ("verb", "key"), [("evaluate", "models"), ("visualize", "picture"), ("card", "card"), ("run", "models")]
+    ("verb", "key"),
+    [("evaluate", "models"), ("visualize", "picture"), ("card", "card"), ("report", "page"), ("run", "models")],
 )
 def test_json_of_a_finished_run_is_all_of_stdout(call, whole, recipe, verb, key):
     ended = call(verb, str(recipe), "-o", str(whole[0]), "--set", "distillation.epochs=1", "--json")

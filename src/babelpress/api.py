@@ -188,12 +188,23 @@ def card(run: Run) -> Path:
     """Do all that the card tells of and write it; return the student's README.md."""
     bring_up(run, ["evaluation", "report", "pictures"])
     results = write_results(run)
+    write_report(run, results)
     return write_card(run, results)
 
 
 @_verb
+def report(run: Run) -> Path:
+    """Do all that the page of a run tells of and write it; return runs/<recipe>/report.html.
+
+    `babelpress.report` is the package that draws; call this as `babelpress.api.report`.
+    """
+    bring_up(run, STAGES)
+    return write_report(run, write_results(run))
+
+
+@_verb
 def run(opened: Run) -> Results:
-    """Do the whole job: student, scores, picture, card."""
+    """Do the whole job: student, scores, picture, card, page."""
     card(opened)
     return Results.model_validate(read_json(opened.folder / "results.json"))
 
@@ -314,6 +325,7 @@ def write_results(run: Run) -> Results:
             "interactive": "report/umap.html",
             "pictures": "pictures",
             "card": "student/README.md",
+            "page": "report.html",
         },
     )
     if processes.is_main():
@@ -340,6 +352,27 @@ def write_card(run: Run, results: Results) -> Path:
     return target
 
 
+def write_report(run: Run, results: Results) -> Path:
+    """Write the page of the whole run."""
+    from babelpress.report.page.facts import PageFacts, target_bytes
+    from babelpress.report.page.page import PAGE, render_page
+    from babelpress.report.page.pictures import find_interactive, find_pictures
+
+    target = run.folder / PAGE
+    if not processes.is_main():
+        return target
+    layers, vocabulary = read_plans(run)
+    manifests = {name: manifest for name in STAGES if (manifest := read_manifest(run.path(name)))}
+    facts = PageFacts(
+        results, recipe=run.recipe, teacher=run.teacher, layers=layers, vocabulary=vocabulary,
+        fertility=load_fertility(run.path("vocabulary") / "fertility.json"), manifests=manifests,
+        pictures=find_pictures(run.folder), interactive=find_interactive(run.folder),
+        target_bytes=target_bytes(run.path("targets") / "index.json", run.cache), local_data=run.data_dir is not None,
+    )  # fmt: skip
+    write_text(target, render_page(facts))
+    return target
+
+
 def _matrix_parameters(teacher: Teacher, layers: int) -> int:
     return layers * (4 * teacher.hidden**2 + 2 * teacher.hidden * teacher.feed_forward)
 
@@ -356,6 +389,7 @@ __all__ = [
     "measure",
     "plan",
     "press",
+    "report",
     "run",
     "speed",
     "visualize",

@@ -60,7 +60,7 @@ def results_view(results: Results, folder: Path) -> RenderableType:
     places = Table.grid(padding=(0, 2))
     places.add_column()
     places.add_column(overflow="fold")
-    for label, key in (("student", "student"), ("picture", "picture"), ("card", "card")):
+    for label, key in (("student", "student"), ("picture", "picture"), ("card", "card"), ("page", "page")):
         places.add_row(label, escape(str(folder / results.paths[key])))
     note = Text(
         f"{results.held_out_sentences:,} held-out sentences; {results.machine['threads']} threads of "

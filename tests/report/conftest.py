@@ -1,14 +1,17 @@
-"""What tests of pages share: a browser without a window."""
+"""What tests of pages share: a browser without a window, the pages of two runs."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.report.browser import Browser
+from tests.report.html import Element
+from tests.report.page_figures import make_facts, make_plain_facts, read_page
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
@@ -24,3 +27,15 @@ def browser() -> Iterator[Browser]:
     opened = Browser.start(chromium, driver)
     yield opened
     opened.driver.quit()
+
+
+@pytest.fixture(scope="session")
+def full_page(tiny_teacher: Path) -> Element:
+    """The page of a run of which everything was measured."""
+    return read_page(make_facts(tiny_teacher))
+
+
+@pytest.fixture(scope="session")
+def plain_page(tiny_teacher: Path) -> Element:
+    """The page of a run of which nothing was measured that need not be."""
+    return read_page(make_plain_facts(tiny_teacher))

@@ -110,7 +110,7 @@ def _results(results: Any) -> Any:
 
 _VERBS = {
     "run": _Verb(
-        "Do the whole job: press, distil, evaluate, draw, write the card.",
+        "Do the whole job: press, distil, evaluate, draw, write card and report.html.",
         "babelpress run demo --set distillation.epochs=1",
         _show_results,
         _results,
@@ -150,6 +150,12 @@ _VERBS = {
         "babelpress card demo",
         _show_path,
         lambda path: {"card": str(path)},
+    ),
+    "report": _Verb(
+        "Write report.html, one page of the whole run (measuring first what was not).",
+        "babelpress report demo",
+        _show_path,
+        lambda path: {"page": str(path)},
     ),
 }
 for _name, _verb in _VERBS.items():
