@@ -163,6 +163,15 @@ def first_texts(corpus: Path, split: Split, count: int) -> list[str]:
     return texts[:count]
 
 
+def texts_by_language(corpus: Path, split: Split) -> dict[str, list[str]]:
+    """Return all texts of a held-out split, by language."""
+    found: dict[str, list[str]] = {}
+    for texts, languages in read_texts(corpus, split):
+        for text, language in zip(texts, languages, strict=True):
+            found.setdefault(language, []).append(text)
+    return {language: found[language] for language in sorted(found)}
+
+
 # --- student and distillation -------------------------------------------------------------------
 
 
@@ -308,7 +317,7 @@ def make_evaluation(run: Run, folder: Path) -> dict[str, Any]:
     from babelpress.evaluation.evaluate import Candidate, evaluate_models, model_id
 
     recipe = run.recipe
-    held_out = first_texts(run.path("corpus"), Split.TEST, recipe.corpus.held_out_limit)
+    held_out = texts_by_language(run.path("corpus"), Split.TEST)
     folders = {"teacher": run.teacher.folder, "pressed": run.path("pressed"), "distilled": run.path("student")}
     found = evaluate_models(
         {name: Candidate(model, model_id(recipe.name, name)) for name, model in folders.items()},
@@ -320,7 +329,7 @@ def make_evaluation(run: Run, folder: Path) -> dict[str, Any]:
         trust_remote_code=run.teacher.trust_remote_code,
     )
     write_json(folder / "models.json", {name: result.model_dump(mode="json") for name, result in found.items()})
-    return {"held_out_sentences": len(held_out), "machine": describe_machine()}
+    return {"held_out_sentences": sum(map(len, held_out.values())), "machine": describe_machine()}
 
 
 def report_settings(run: Run) -> Any:

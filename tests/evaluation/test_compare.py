@@ -17,7 +17,7 @@ from babelpress.errors import EvaluationError
 from babelpress.evaluation.candidates import Wanted, score_candidates
 from babelpress.evaluation.compare import compare_scores
 from babelpress.evaluation.comparison import Comparison, Missing, Narrowed, Scored, SubsetRule
-from babelpress.evaluation.evaluate import BITEXT
+from babelpress.evaluation.embedded import BITEXT
 from babelpress.evaluation.published import published_models
 from babelpress.evaluation.results import Score
 from babelpress.evaluation.subset_names import subset_language

@@ -11,15 +11,8 @@ import pytest
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.encoders import load_encoder
 from babelpress.evaluation import evaluate
-from babelpress.evaluation.evaluate import (
-    BITEXT,
-    SIMILARITY,
-    Candidate,
-    average,
-    bundled_texts,
-    evaluate_models,
-    model_facts,
-)
+from babelpress.evaluation.embedded import BITEXT, SIMILARITY, bundled_texts
+from babelpress.evaluation.evaluate import Candidate, average, evaluate_models, model_facts
 from babelpress.evaluation.results import ModelResult, Score
 from babelpress.recipe import EvaluationSection
 from tests.evaluation.local import write_stsbenchmark

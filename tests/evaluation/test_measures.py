@@ -15,8 +15,8 @@ from babelpress.corpus.bundled import load_meanings
 from babelpress.encoders import load_encoder
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.disturb import DISTURBANCES
-from babelpress.evaluation.measures import TEACHER, make_probe, measure_models
-from babelpress.evaluation.results import Measures
+from babelpress.evaluation.measures import make_probe, measure_models
+from babelpress.evaluation.results import TEACHER, Measures
 from babelpress.evaluation.text_encoder import TextEncoder
 from tests.tiny import make_teacher
 

@@ -10,7 +10,7 @@ import pytest
 from babelpress import api
 from babelpress.errors import EvaluationError
 from babelpress.evaluation import scoring
-from babelpress.evaluation.evaluate import BITEXT
+from babelpress.evaluation.embedded import BITEXT
 from babelpress.evaluation.results import Results
 from babelpress.files import read_json
 from babelpress.stages import read_manifest

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from babelpress.evaluation.evaluate import BITEXT, SIMILARITY, average
+from babelpress.evaluation.embedded import BITEXT, SIMILARITY
+from babelpress.evaluation.evaluate import average
 from babelpress.evaluation.results import ModelResult, Parallel, Results, Score, Speed, Spread
 from babelpress.recipe import Recipe
 from babelpress.student.layers import LayerPlan

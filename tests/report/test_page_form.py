@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from babelpress.evaluation.evaluate import BITEXT
+from babelpress.evaluation.embedded import BITEXT
 from babelpress.evaluation.results import Score
 from babelpress.files import write_json
 from babelpress.recipe import Recipe

@@ -14,20 +14,12 @@ from babelpress.encoders import load_encoder
 from babelpress.errors import BabelpressError, EvaluationError
 from babelpress.evaluation.compare import distinct_names
 from babelpress.evaluation.comparison import Scored
-from babelpress.evaluation.evaluate import (
-    BITEXT,
-    STUDENT,
-    TEACHER,
-    bundled_texts,
-    encode_texts,
-    model_facts,
-    model_id,
-    score_bitext,
-)
+from babelpress.evaluation.embedded import BITEXT, bundled_texts, score_bitext
+from babelpress.evaluation.evaluate import encode_texts, model_facts, model_id
 from babelpress.evaluation.means import Groups
 from babelpress.evaluation.published import find_published
 from babelpress.evaluation.replicates import Replicates, find_replicates
-from babelpress.evaluation.results import ModelResult, Results, Score
+from babelpress.evaluation.results import STUDENT, TEACHER, ModelResult, Results, Score
 from babelpress.evaluation.scoring import ScoringSettings, Subject, check_prompts, run_tasks
 from babelpress.evaluation.suites import did_you_mean, find_suite
 from babelpress.evaluation.task_progress import TaskClock, track_tasks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,41 +11,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babelpress.corpus.bundled import held_out_meanings
 from babelpress.encoders import load_encoder
-from babelpress.evaluation.bootstrap import mean_of
-from babelpress.evaluation.intrinsic import (
-    bitext_hits,
-    fidelity,
-    similarity_correlation,
-)
+from babelpress.evaluation.embedded import BITEXT, SIMILARITY, embedded_scores
+from babelpress.evaluation.measures import measure_models
 from babelpress.evaluation.missing import write_missing
-from babelpress.evaluation.predictions import Sampled
 from babelpress.evaluation.replicates import (
     Replicates,
-    Rows,
     Values,
-    make_row,
     mean_values,
     paired_share,
     spread,
     write_rows,
 )
-from babelpress.evaluation.results import ModelResult, Score, Speed
+from babelpress.evaluation.results import STUDENT, TEACHER, ModelResult, Score, Speed
 from babelpress.evaluation.scoring import ScoringSettings, Subject, score_models
+from babelpress.evaluation.shares import spread as spread_evenly
 from babelpress.evaluation.speed import measure_speed
 from babelpress.files import list_files, read_json
-from babelpress.progress import track
 from babelpress.recipe import EvaluationSection
 from babelpress.tensors import open_checkpoint
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-
-TEACHER = "teacher"
-STUDENT = "distilled"
-BITEXT = "bundled bitext retrieval"
-SIMILARITY = "bundled similarity correlation"
 
 
 @dataclass(frozen=True)
@@ -64,7 +52,7 @@ def evaluate_models(
     candidates: dict[str, Candidate],
     *,
     settings: EvaluationSection,
-    held_out: list[str],
+    held_out: Mapping[str, list[str]],
     languages: tuple[str, ...],
     data_dir: Path | None,
     cache: Path,
@@ -72,28 +60,27 @@ def evaluate_models(
 ) -> dict[str, ModelResult]:
     """Measure models; `candidates` must hold "teacher", which the others are compared with.
 
-    `held_out` are texts that no model was trained on. mteb results are kept in `cache`, with the replicates of scores
-    and, where the settings allow tasks to fail, with those that did (`read_missing`).
+    `held_out` are texts by language that no model was trained on. mteb results are kept in `cache`, with the
+    replicates of scores and, where the settings allow tasks to fail, with those that did (`read_missing`).
     """
     models = {name: load_encoder(c.folder, trust_remote_code=trust_remote_code) for name, c in candidates.items()}
-    encode = {name: partial(encode_texts, model, batch_size=settings.batch_size) for name, model in models.items()}
-    vectors = {
-        name: encode[name](held_out) for name in track(models, "evaluation: fidelity", total=len(models), unit="models")
-    }
-    speed = _speeds(candidates, held_out[: settings.speed_sentences], trust_remote_code=trust_remote_code)
+    flat = [text for texts in held_out.values() for text in texts]
+    measures = measure_models(models, held_out, sample=len(flat), batch_size=settings.batch_size)
+    timed = spread_evenly(flat, min(len(flat), settings.speed_sentences))
+    speed = _speeds(candidates, timed, trust_remote_code=trust_remote_code)
     scores, replicates = _all_scores(models, candidates, settings, languages=languages, data_dir=data_dir, cache=cache)
-    near = {name: fidelity(vectors[name], vectors[TEACHER]) for name in models}
     averages = {name: average(own) for name, own in scores.items()}
     resampled = {name: average_values(own, replicates[name]) for name, own in scores.items()}
     return {
         name: ModelResult(
             **model_facts(candidate.folder),
-            fidelity_mean=near[name].mean,
-            fidelity_p5=near[name].p5,
-            tokens_per_sentence=_tokens_per_sentence(models[name], held_out),
+            fidelity_mean=measures[name].overall.cosine,
+            fidelity_p5=measures[name].overall.cosine_p5,
+            tokens_per_sentence=_tokens_per_sentence(models[name], flat),
             scores=scores[name],
             average=averages[name],
             retention=averages[name] / averages[TEACHER] if averages[TEACHER] else 0.0,
+            measures=measures[name],
             speed=speed.get(name),
             average_interval=spread(resampled[name]),
             retention_interval=None if name == TEACHER else paired_share(resampled[name], resampled[TEACHER]),
@@ -120,7 +107,7 @@ def _all_scores(
     replicates: dict[str, dict[str, Replicates]] = {name: {} for name in models}
     if settings.bundled:
         encode = {name: partial(encode_texts, model, batch_size=settings.batch_size) for name, model in models.items()}
-        for name, (bundled, rows) in _bundled_scores(encode, languages).items():
+        for name, (bundled, rows) in embedded_scores(encode, languages).items():
             scores[name] |= bundled
             replicates[name][BITEXT] = Replicates.of(rows)
             if rows:
@@ -170,46 +157,11 @@ def model_facts(folder: Path) -> dict[str, Any]:
     }
 
 
-def bundled_texts(languages: tuple[str, ...], *, sentences: int | None = None) -> dict[str, list[str]]:
-    """Return the held-out embedded sentences of each language that has them, row by row the same meaning."""
-    meanings = held_out_meanings()[:sentences]
-    have = [code for code in languages if all(code in meaning.texts for meaning in meanings)]
-    return {code: [meaning.texts[code] for meaning in meanings] for code in have}
-
-
-def _bundled_scores(encode: dict[str, Any], languages: tuple[str, ...]) -> dict[str, tuple[dict[str, Score], Rows]]:
-    """Return the scores on the embedded sentences, and retrieval's replicates."""
-    texts = bundled_texts(languages)
-    if not texts:
-        return {name: ({}, {}) for name in encode}
-    found: dict[str, tuple[dict[str, Score], Rows]] = {}
-    shown = track(encode, "evaluation: embedded sentences", total=len(encode), unit="models")
-    vectors = {name: {code: encode[name](lines) for code, lines in texts.items()} for name in shown}
-    stacked = {name: np.concatenate(list(own.values())) for name, own in vectors.items()}
-    for name in encode:
-        rank = similarity_correlation(stacked[name], stacked[TEACHER])
-        scores = {SIMILARITY: Score(kind="Similarity", score=round(100 * rank, 4))}
-        rows: Rows = {}
-        if len(texts) > 1:
-            scores[BITEXT], rows = score_bitext(vectors[name])
-        found[name] = scores, rows
-    return found
-
-
 def _speeds(candidates: dict[str, Candidate], texts: list[str], *, trust_remote_code: bool) -> dict[str, Speed]:
     if not texts:
         return {}
     folders = {name: candidate.folder for name, candidate in candidates.items()}
     return measure_speed(folders, texts, trust_remote_code=trust_remote_code)
-
-
-def score_bitext(vectors: dict[str, NDArray[np.float32]]) -> tuple[Score, Rows]:
-    """Return retrieval among the embedded sentences, and its replicates: resamples of the meanings that are sought."""
-    hits = bitext_hits(vectors)
-    accuracy = float(hits.mean())
-    rows = {("test", ""): make_row(Sampled(mean_of(hits), len(hits)), accuracy, seed=(BITEXT, "test"))}
-    interval = spread(Replicates.of(rows).over(()))
-    return Score(kind="Bitext", score=round(100 * accuracy, 4), interval=interval), rows
 
 
 def encode_texts(model: SentenceTransformer, texts: list[str], *, batch_size: int) -> NDArray[np.float32]:

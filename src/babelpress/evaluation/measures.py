@@ -19,7 +19,7 @@ from babelpress.evaluation.disturb import DISTURBANCES, disturb_texts, robustnes
 from babelpress.evaluation.intrinsic import Embeddings, fidelity
 from babelpress.evaluation.lengths import LENGTHS, at_lengths, long_texts
 from babelpress.evaluation.neighbours import LEAST_TEXTS, nearest, shared
-from babelpress.evaluation.results import Closeness, Measures
+from babelpress.evaluation.results import TEACHER, Closeness, Measures
 from babelpress.evaluation.shares import fair_shares, spread
 from babelpress.evaluation.text_encoder import Encode, TextEncoder
 from babelpress.progress import bar, track
@@ -27,7 +27,6 @@ from babelpress.progress import bar, track
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-TEACHER = "teacher"
 SAMPLE = 1000
 DISTURBED = 192
 WHOLE_SHARE = 0.75

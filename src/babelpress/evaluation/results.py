@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+# The models of a run, by the names that its results give them.
+TEACHER, PRESSED, STUDENT = "teacher", "pressed", "distilled"
+
 
 class _Figures(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

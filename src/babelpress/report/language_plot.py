@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.compare import compare_scores
 from babelpress.evaluation.comparison import Scored
-from babelpress.evaluation.evaluate import TEACHER
-from babelpress.evaluation.results import ModelResult
+from babelpress.evaluation.results import TEACHER, ModelResult
 from babelpress.report.style import INK, LINE, QUIET, house_style, language_name, model_colour, new_figure, save, tidy
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.measures import TEACHER
-from babelpress.evaluation.results import AtLength, Measures
+from babelpress.evaluation.results import TEACHER, AtLength, Measures
 from babelpress.report.style import INK, house_style, model_colour, new_figure, save, tidy
 
 

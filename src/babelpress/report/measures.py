@@ -9,9 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from babelpress.evaluation.measures import TEACHER
 from babelpress.evaluation.neighbours import LEAST_TEXTS, NEIGHBOURS
-from babelpress.evaluation.results import AtLength, Closeness, Disturbed, Measures
+from babelpress.evaluation.results import TEACHER, AtLength, Closeness, Disturbed, Measures
 
 _BESIDE = 2  # students with a group of columns each
 _BESIDE_OVERALL = 6  # students with one column each

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.evaluate import bundled_texts
+from babelpress.evaluation.embedded import bundled_texts
 from babelpress.recipe import HubSource, ParallelSource, Recipe
 
 

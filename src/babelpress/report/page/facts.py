@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from babelpress.evaluation.results import ModelResult, Results
+from babelpress.evaluation.results import STUDENT, TEACHER, ModelResult, Results
 from babelpress.files import read_json
 from babelpress.recipe import Recipe
 from babelpress.report.page.pictures import Picture
@@ -15,8 +15,6 @@ from babelpress.student.layers import LayerPlan
 from babelpress.teacher import EMBEDDED_ID, Teacher
 from babelpress.vocabulary.fertility import LanguageFertility
 from babelpress.vocabulary.plan import VocabularyPlan
-
-TEACHER, PRESSED, STUDENT = "teacher", "pressed", "distilled"
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from babelpress.evaluation.results import AtLength, Closeness, Disturbed, Measures, ModelResult, Parallel
+from babelpress.evaluation.results import TEACHER, AtLength, Closeness, Disturbed, Measures, ModelResult, Parallel
 from babelpress.report.page.blocks import Cell, Chapter, Column, Prose, Row, Section, Table, present
-from babelpress.report.page.facts import TEACHER, PageFacts
+from babelpress.report.page.facts import PageFacts
 from babelpress.report.page.wording import LABELS, NOT_MEASURED, decimal, language, link, percent, whole
 
 _STAGES = ("evaluation",)

@@ -12,12 +12,12 @@ from babelpress.errors import EvaluationError
 from babelpress.evaluation.compare import compare_scores
 from babelpress.evaluation.comparison import Comparison, Scored, SubsetRule
 from babelpress.evaluation.comparison import Row as ScoreRow
-from babelpress.evaluation.evaluate import SIMILARITY
-from babelpress.evaluation.results import ModelResult, Score
+from babelpress.evaluation.embedded import SIMILARITY
+from babelpress.evaluation.results import TEACHER, ModelResult, Score
 from babelpress.report.page.asked import suite_groups
 from babelpress.report.page.blocks import Block, Cell, Column, Details, Prose, Row, Section, Table, present
 from babelpress.report.page.drawings import Mark
-from babelpress.report.page.facts import TEACHER, PageFacts
+from babelpress.report.page.facts import PageFacts
 from babelpress.report.page.wording import LABELS, MISSING, NOT_MEASURED, decimal, interval, language, percent, plural
 
 _STAGES = ("evaluation",)

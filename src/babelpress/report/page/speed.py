@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from babelpress.evaluation.results import ModelResult, Speed, Spread
+from babelpress.evaluation.results import STUDENT, TEACHER, ModelResult, Speed, Spread
 from babelpress.report.page.blocks import Cell, Column, Prose, Row, Section, Table
-from babelpress.report.page.facts import STUDENT, TEACHER, PageFacts
+from babelpress.report.page.facts import PageFacts
 from babelpress.report.page.wording import LABELS, NOT_MEASURED, decimal, span, times
 
 _STAGES = ("evaluation",)

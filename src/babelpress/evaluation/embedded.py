@@ -1,0 +1,56 @@
+"""Scores on the sentences inside the package: retrieval of translations, and likeness to the teacher's similarities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babelpress.corpus.bundled import held_out_meanings
+from babelpress.evaluation.bootstrap import mean_of
+from babelpress.evaluation.intrinsic import Embeddings, bitext_hits, similarity_correlation
+from babelpress.evaluation.predictions import Sampled
+from babelpress.evaluation.replicates import Replicates, Rows, make_row, spread
+from babelpress.evaluation.results import TEACHER, Score
+from babelpress.progress import track
+
+BITEXT = "bundled bitext retrieval"
+SIMILARITY = "bundled similarity correlation"
+
+
+def bundled_texts(languages: tuple[str, ...], *, sentences: int | None = None) -> dict[str, list[str]]:
+    """Return the held-out embedded sentences of each language that has them, row by row the same meaning."""
+    meanings = held_out_meanings()[:sentences]
+    have = [code for code in languages if all(code in meaning.texts for meaning in meanings)]
+    return {code: [meaning.texts[code] for meaning in meanings] for code in have}
+
+
+def embedded_scores(
+    encode: Mapping[str, Callable[[list[str]], Embeddings]], languages: tuple[str, ...]
+) -> dict[str, tuple[dict[str, Score], Rows]]:
+    """Return the scores on the embedded sentences, and retrieval's replicates."""
+    texts = bundled_texts(languages)
+    if not texts:
+        return {name: ({}, {}) for name in encode}
+    found: dict[str, tuple[dict[str, Score], Rows]] = {}
+    shown = track(encode, "evaluation: embedded sentences", total=len(encode), unit="models")
+    vectors = {name: {code: encode[name](lines) for code, lines in texts.items()} for name in shown}
+    stacked = {name: np.concatenate(list(own.values())) for name, own in vectors.items()}
+    for name in encode:
+        rank = similarity_correlation(stacked[name], stacked[TEACHER])
+        scores = {SIMILARITY: Score(kind="Similarity", score=round(100 * rank, 4))}
+        rows: Rows = {}
+        if len(texts) > 1:
+            scores[BITEXT], rows = score_bitext(vectors[name])
+        found[name] = scores, rows
+    return found
+
+
+def score_bitext(vectors: dict[str, NDArray[np.float32]]) -> tuple[Score, Rows]:
+    """Return retrieval among the embedded sentences, and its replicates: resamples of the meanings that are sought."""
+    hits = bitext_hits(vectors)
+    accuracy = float(hits.mean())
+    rows = {("test", ""): make_row(Sampled(mean_of(hits), len(hits)), accuracy, seed=(BITEXT, "test"))}
+    interval = spread(Replicates.of(rows).over(()))
+    return Score(kind="Bitext", score=round(100 * accuracy, 4), interval=interval), rows
