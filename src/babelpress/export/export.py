@@ -1,0 +1,121 @@
+"""Write exports of a student folder, each with its parity; one that does not reach the floor is not written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from babelpress.encoders import load_encoder
+from babelpress.errors import ExportError
+from babelpress.export.formats import Format, choose_formats, convert_graph
+from babelpress.export.graph import trace_graph
+from babelpress.export.parity import Floor, Parity, encode_all, measure_parity
+from babelpress.export.runtime import graph_encoder, need_onnx
+from babelpress.files import read_json, replace_file, write_json
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+INDEX = "onnx/exports.json"
+_NEXT = {
+    "onnx-int8-vnni": "onnx-int8, which stays exact on this processor",
+    "onnx-q4": "onnx-int8, whose rows have 8 bits",
+    "onnx-int8": "onnx-fp16",
+    "onnx-fp16": "onnx",
+}
+
+
+@dataclass(frozen=True)
+class Export:
+    """A written export: where (below the student's folder), how large, how near to the student."""
+
+    name: str
+    file: str
+    bytes: int
+    parity: Parity
+
+    def facts(self) -> dict[str, Any]:
+        """Return the export as JSON-able values."""
+        return {**asdict(self), "points": self.parity.points}
+
+
+Scorer = Callable[["SentenceTransformer"], Mapping[str, float]]
+
+
+def export_student(
+    folder: Path, names: Iterable[str], *, texts: Mapping[str, list[str]], scorer: Scorer, floor: Floor | None,
+    into: Path | None = None,
+) -> list[Export]:  # fmt: skip
+    """Export a student folder to formats, in the order of their names, into `into` (the folder unless given).
+
+    `texts` by language are what embeddings are compared on; `scorer` returns scores in percent of a model. Without a
+    `floor`, whatever comes out is written. Raises ExportError for an export below it, which is not written.
+    """
+    formats = choose_formats(names)
+    need_onnx()
+    target = into or folder
+    student = load_encoder(folder, device="cpu")
+    fp32 = _with_facts(trace_graph(student), student)
+    vectors, scores = encode_all(student, texts, label="export: the student"), scorer(student)
+    done = []
+    for chosen in formats:
+        found: list[Parity] = []
+
+        def make(file: Path, one: Format = chosen, found: list[Parity] = found) -> None:
+            file.write_bytes(convert_graph(fp32, one).SerializeToString())
+            exported = graph_encoder(student, file)
+            near = encode_all(exported, texts, label=f"export: {one.name}")
+            found.append(measure_parity(vectors, near, scores=scores, exported_scores=scorer(exported)))
+            _refuse(one, found[0], floor)
+
+        replace_file(target / chosen.file, make)
+        done.append(Export(chosen.name, chosen.file, (target / chosen.file).stat().st_size, found[0]))
+    write_json(target / INDEX, [one.facts() for one in _with_earlier(target, done)])
+    return done
+
+
+def _refuse(chosen: Format, found: Parity, floor: Floor | None) -> None:
+    faults = floor.faults(found) if floor else []
+    if faults:
+        remedy = f"try {_NEXT[chosen.name]}" if chosen.name in _NEXT else "the graph is not the student's; report it"
+        raise ExportError(f"{chosen.name} is not near enough to the student: {'; '.join(faults)}; {remedy}")
+
+
+def _with_facts(graph: bytes, student: SentenceTransformer) -> Any:
+    """Return the fp32 graph with what a reader has to know inside the file."""
+    import onnx
+
+    model = onnx.load_from_string(graph)
+    model.producer_name, model.producer_version = "babelpress", version("babelpress")
+    kinds = [type(module).__name__ for module in student]
+    pooling = next((str(module.pooling_mode) for module in student if hasattr(module, "pooling_mode")), "none")
+    onnx.helper.set_model_props(model, {
+        "pooling": pooling,
+        "normalized": "true" if "Normalize" in kinds else "false",
+        "max_length": str(student.max_seq_length),
+        "prompts": json.dumps(dict(student.prompts or {}), ensure_ascii=False),
+        "babelpress": version("babelpress"),
+    })  # fmt: skip
+    return model
+
+
+def read_exports(folder: Path) -> list[Export]:
+    """Return the exports that a folder's index names and that are there."""
+    index = folder / INDEX
+    if not index.is_file():
+        return []
+    found = []
+    for facts in read_json(index):
+        parity = Parity(**facts["parity"])
+        if (folder / facts["file"]).is_file():
+            found.append(Export(facts["name"], facts["file"], facts["bytes"], parity))
+    return found
+
+
+def _with_earlier(target: Path, done: list[Export]) -> list[Export]:
+    names = {one.name for one in done}
+    return [*(one for one in read_exports(target) if one.name not in names), *done]
