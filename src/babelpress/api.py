@@ -11,9 +11,10 @@ from typing import Any, Protocol, TypeVar
 
 from babelpress import processes
 from babelpress.checks.result import CheckReport
-from babelpress.errors import BabelpressError
+from babelpress.errors import BabelpressError, ExportError
 from babelpress.evaluation.compare import Comparison, SubsetRule
 from babelpress.evaluation.results import ModelResult, Results
+from babelpress.export.result import FLOOR, Export, Floor
 from babelpress.files import read_json, replace_file, write_json, write_text
 from babelpress.pipeline import bring_up, open_run
 from babelpress.recipe import Pooler, Recipe
@@ -210,6 +211,34 @@ def check(
     return run_checks(Path(folder), teacher=origin, texts=[Path(text) for text in texts], full=full)
 
 
+def export(
+    folder: Path | str,
+    *,
+    to: Sequence[str],
+    texts: Iterable[Path | str] = (),
+    floor: Floor | None = FLOOR,
+    output: Path | str | None = None,
+) -> list[Export]:
+    """Export a student folder to formats (`babelpress.export.formats.FORMATS`), each with its parity.
+
+    They go into the folder itself, or into `output`. Parity is measured on the embedded sentences, the retrieval of
+    translations among them, and on `texts`, files with one text a line (plain or .gz). `floor` is what an export
+    must reach; None writes whatever comes out. Raises ExportError, and writes nothing of that format, for one below.
+    """
+    from babelpress.export.export import export_student
+    from babelpress.export.formats import choose_formats
+    from babelpress.export.scoring import embedded_scores, parity_texts
+
+    source = Path(folder)
+    formats = choose_formats(to)
+    if not (source / "modules.json").is_file():
+        raise ExportError(f"{folder} is no model folder: it has no modules.json")
+    return export_student(
+        source, formats, texts=parity_texts([Path(text) for text in texts]), scorer=embedded_scores, floor=floor,
+        into=Path(output) if output else None,
+    )  # fmt: skip
+
+
 def compare(
     models: Sequence[str],
     *,
@@ -299,6 +328,7 @@ __all__ = [
     "compare",
     "distill",
     "evaluate",
+    "export",
     "load_run",
     "plan",
     "press",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from babelpress.api import Plan
 from babelpress.evaluation.results import ModelResult, Results
+from babelpress.export.result import Export
 from babelpress.vocabulary.fertility import LanguageFertility
 
 
@@ -43,6 +45,22 @@ def results_table(results: Results) -> Table:
         row(name, *(_score(model, name) for model in models))
     row("average", *(f"{model.average:.2f}" for model in models))
     row("retention, %", *(f"{100 * model.retention:.1f}" for model in models))
+    return table
+
+
+def exports_table(exports: Sequence[Export]) -> Table:
+    """Return a row per export: its size and how near to the student it is."""
+    table = Table(
+        title="exports, beside the student", title_justify="left", title_style="bold", pad_edge=False, show_edge=False
+    )
+    table.add_column("", overflow="fold")
+    for name in ("MiB", "cosine", "5th pct.", "lowest", "points lost"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in exports:
+        near = one.parity
+        lowest = f"{near.lowest_mean:.4f} ({near.lowest_language})"
+        size = f"{one.bytes / 2**20:.1f}"
+        table.add_row(one.file, size, f"{near.mean:.4f}", f"{near.p5:.4f}", lowest, f"{near.points:.2f}")
     return table
 
 

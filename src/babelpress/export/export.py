@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babelpress.encoders import load_encoder
 from babelpress.errors import ExportError
-from babelpress.export.formats import Format, choose_formats, convert_graph
+from babelpress.export.formats import Format, convert_graph
 from babelpress.export.graph import trace_graph
-from babelpress.export.parity import Floor, Parity, encode_all, measure_parity
+from babelpress.export.parity import encode_all, measure_parity
+from babelpress.export.result import Export, Floor, Parity
 from babelpress.export.runtime import graph_encoder, need_onnx
 from babelpress.files import read_json, replace_file, write_json
+from babelpress.tensors import open_checkpoint
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 INDEX = "onnx/exports.json"
+_MOST_BYTES = 2**31  # protobuf's limit
 _NEXT = {
     "onnx-int8-vnni": "onnx-int8, which stays exact on this processor",
     "onnx-q4": "onnx-int8, whose rows have 8 bits",
@@ -29,38 +31,26 @@ _NEXT = {
 }
 
 
-@dataclass(frozen=True)
-class Export:
-    """A written export: where (below the student's folder), how large, how near to the student."""
-
-    name: str
-    file: str
-    bytes: int
-    parity: Parity
-
-    def facts(self) -> dict[str, Any]:
-        """Return the export as JSON-able values."""
-        return {**asdict(self), "points": self.parity.points}
-
-
 Scorer = Callable[["SentenceTransformer"], Mapping[str, float]]
 
 
 def export_student(
-    folder: Path, names: Iterable[str], *, texts: Mapping[str, list[str]], scorer: Scorer, floor: Floor | None,
-    into: Path | None = None,
+    folder: Path, formats: Sequence[Format], *, texts: Mapping[str, list[str]], scorer: Scorer,
+    scores: Mapping[str, float] | None = None, floor: Floor | None = None, into: Path | None = None,
 ) -> list[Export]:  # fmt: skip
-    """Export a student folder to formats, in the order of their names, into `into` (the folder unless given).
+    """Export a student folder, format by format, into `into` (the folder itself unless given).
 
-    `texts` by language are what embeddings are compared on; `scorer` returns scores in percent of a model. Without a
-    `floor`, whatever comes out is written. Raises ExportError for an export below it, which is not written.
+    `texts` by language are what embeddings are compared on; `scorer` returns a model's scores in percent, `scores` are
+    the student's where they are known. Without a `floor`, whatever comes out is written. Raises ExportError for an
+    export below it, which is not written.
     """
-    formats = choose_formats(names)
     need_onnx()
     target = into or folder
     student = load_encoder(folder, device="cpu")
+    _refuse_giants(folder)
     fp32 = _with_facts(trace_graph(student), student)
-    vectors, scores = encode_all(student, texts, label="export: the student"), scorer(student)
+    vectors = encode_all(student, texts, label="export: the student")
+    scores = scorer(student) if scores is None else scores
     done = []
     for chosen in formats:
         found: list[Parity] = []
@@ -76,6 +66,13 @@ def export_student(
         done.append(Export(chosen.name, chosen.file, (target / chosen.file).stat().st_size, found[0]))
     write_json(target / INDEX, [one.facts() for one in _with_earlier(target, done)])
     return done
+
+
+def _refuse_giants(folder: Path) -> None:
+    checkpoint = open_checkpoint(folder)
+    size = 4 * sum(checkpoint.size(name) for name in checkpoint.names())
+    if size >= _MOST_BYTES:
+        raise ExportError(f"{folder} takes {size / 2**30:.1f} GiB in fp32; an ONNX file holds {_MOST_BYTES / 2**30:g}")
 
 
 def _refuse(chosen: Format, found: Parity, floor: Floor | None) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from babelpress.errors import ExportError
+from babelpress.evaluation.suites import did_you_mean
 
 POOLING = "/pooling/"
 
@@ -55,7 +56,9 @@ def choose_formats(names: Iterable[str]) -> list[Format]:
     chosen = []
     for name in dict.fromkeys(names):
         if name not in FORMATS:
-            raise ExportError(f"--to {name!r} is not known; there are: {', '.join(FORMATS)}")
+            raise ExportError(
+                f"--to {name!r} is not known{did_you_mean(name, FORMATS)}; there are: {', '.join(FORMATS)}"
+            )
         chosen.append(FORMATS[name])
     if not chosen:
         raise ExportError(f"nothing to export to; name one of: {', '.join(FORMATS)}")

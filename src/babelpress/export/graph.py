@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -138,7 +138,7 @@ def trace_graph(model: SentenceTransformer) -> bytes:
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # the exporter that needs no further package calls itself old
         torch.onnx.export(
-            graph, (ids, mask), file, input_names=list(INPUTS), output_names=list(OUTPUTS), opset_version=OPSET,
+            graph, (ids, mask), cast(Any, file), input_names=list(INPUTS), output_names=list(OUTPUTS), opset_version=OPSET,
             dynamic_axes={"input_ids": free, "attention_mask": free, OUTPUTS[0]: free, OUTPUTS[1]: {0: "batch"}},
             dynamo=False, training=torch.onnx.TrainingMode.EVAL,
         )  # fmt: skip

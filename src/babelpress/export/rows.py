@@ -30,7 +30,7 @@ def pack_nibbles(integers: NDArray[np.int8]) -> NDArray[np.uint8]:
         raise ValueError(f"rows of odd width {integers.shape[1]} cannot be packed in pairs")
     half = integers.shape[1] // 2
     shifted = (integers + 8).astype(np.uint8)
-    return shifted[:, :half] | (shifted[:, half:] << 4)
+    return np.bitwise_or(shifted[:, :half], np.left_shift(shifted[:, half:], 4), dtype=np.uint8)
 
 
 def compress_tables(model: Any, *, bits: int) -> list[str]:

@@ -35,7 +35,7 @@ def open_session(file: Path, *, threads: int | None = None) -> Any:
         options.intra_op_num_threads = threads
     try:
         return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 (its exceptions have no common class)
+    except Exception as error:
         raise ExportError(f"{file} cannot be run by ONNX Runtime: {' '.join(str(error).split())[:200]}") from error
 
 
@@ -73,4 +73,8 @@ def graph_encoder(student: SentenceTransformer, file: Path) -> SentenceTransform
     from sentence_transformers import SentenceTransformer
 
     module = GraphModule(open_session(file), student[0])
-    return SentenceTransformer(modules=[module], device="cpu", prompts=dict(student.prompts or {}))
+    return SentenceTransformer(modules=[module], device="cpu", prompts=_prompts(student))
+
+
+def _prompts(student: SentenceTransformer) -> dict[str, str]:
+    return {name: text for name, text in (student.prompts or {}).items() if text is not None}
