@@ -56,9 +56,8 @@ def choose_formats(names: Iterable[str]) -> list[Format]:
     chosen = []
     for name in dict.fromkeys(names):
         if name not in FORMATS:
-            raise ExportError(
-                f"--to {name!r} is not known{did_you_mean(name, FORMATS)}; there are: {', '.join(FORMATS)}"
-            )
+            near = did_you_mean(name, FORMATS)
+            raise ExportError(f"no export is called {name!r}{near}; there are: {', '.join(FORMATS)}")
         chosen.append(FORMATS[name])
     if not chosen:
         raise ExportError(f"nothing to export to; name one of: {', '.join(FORMATS)}")

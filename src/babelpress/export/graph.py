@@ -135,11 +135,11 @@ def trace_graph(model: SentenceTransformer) -> bytes:
     ids = torch.where(mask.bool(), torch.tensor(int(model.tokenizer.eos_token_id or 0)), ids)
     file = io.BytesIO()
     free = {0: "batch", 1: "length"}
+    axes = {"input_ids": free, "attention_mask": free, OUTPUTS[0]: free, OUTPUTS[1]: {0: "batch"}}
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # the exporter that needs no further package calls itself old
         torch.onnx.export(
-            graph, (ids, mask), cast(Any, file), input_names=list(INPUTS), output_names=list(OUTPUTS), opset_version=OPSET,
-            dynamic_axes={"input_ids": free, "attention_mask": free, OUTPUTS[0]: free, OUTPUTS[1]: {0: "batch"}},
-            dynamo=False, training=torch.onnx.TrainingMode.EVAL,
+            graph, (ids, mask), cast(Any, file), input_names=list(INPUTS), output_names=list(OUTPUTS),
+            opset_version=OPSET, dynamic_axes=axes, dynamo=False, training=torch.onnx.TrainingMode.EVAL,
         )  # fmt: skip
     return file.getvalue()
