@@ -14,7 +14,8 @@ from babelpress.checks.result import CheckReport
 from babelpress.errors import BabelpressError, ExportError
 from babelpress.evaluation.compare import Comparison, SubsetRule
 from babelpress.evaluation.results import ModelResult, Results
-from babelpress.export.result import FLOOR, Export, Floor
+from babelpress.export.result import FLOOR, Export, Floor, read_exports
+from babelpress.export_steps import place_exports
 from babelpress.files import read_json, replace_file, write_json, write_text
 from babelpress.pipeline import bring_up, open_run
 from babelpress.recipe import Pooler, Recipe
@@ -185,7 +186,8 @@ def visualize(run: Run) -> Path:
 @_verb
 def card(run: Run) -> Path:
     """Do all that the card tells of and write it; return the student's README.md."""
-    bring_up(run, ["evaluation", "report"])
+    exports = ["export"] if run.recipe.export.formats else []
+    bring_up(run, ["evaluation", "report", *exports])
     results = write_results(run)
     return write_card(run, results)
 
@@ -227,16 +229,20 @@ def export(
     """
     from babelpress.export.export import export_student
     from babelpress.export.formats import choose_formats
-    from babelpress.export.scoring import embedded_scores, parity_texts
+    from babelpress.export.scoring import all_languages, embedded_scores, parity_texts
 
     source = Path(folder)
     formats = choose_formats(to)
     if not (source / "modules.json").is_file():
         raise ExportError(f"{folder} is no model folder: it has no modules.json")
     return export_student(
-        source, formats, texts=parity_texts([Path(text) for text in texts]), scorer=embedded_scores, floor=floor,
+        source,
+        formats,
+        texts=parity_texts([Path(text) for text in texts]),
+        scorer=lambda model, _: embedded_scores(model, all_languages()),
+        floor=floor,
         into=Path(output) if output else None,
-    )  # fmt: skip
+    )
 
 
 def compare(
@@ -285,6 +291,7 @@ def write_results(run: Run) -> Results:
         held_out_sentences=manifest["counts"]["held_out_sentences"],
         machine=manifest["counts"]["machine"],
         versions=manifest["versions"],
+        exports=tuple(read_exports(run.path("export"))) if run.recipe.export.formats else (),
         paths={
             "student": "student",
             "pressed": "pressed",
@@ -293,6 +300,7 @@ def write_results(run: Run) -> Results:
         },
     )
     if processes.is_main():
+        place_exports(run)
         write_json(run.folder / "results.json", results.model_dump(mode="json"))
     processes.wait()
     return results

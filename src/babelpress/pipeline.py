@@ -1,6 +1,6 @@
 """The stages in order. The only place that knows the order.
 
-corpus → vocabulary → layers → pressed → targets → distillation → student → evaluation → report
+corpus → vocabulary → layers → pressed → targets → distillation → student → evaluation → export → report
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from pathlib import Path
 
 import yaml
 
-from babelpress import corpus_steps, distill_steps, processes, steps
+from babelpress import corpus_steps, distill_steps, export_steps, processes, steps
 from babelpress.errors import BabelpressError
+from babelpress.export.formats import need_onnx
 from babelpress.files import hold, write_text
 from babelpress.recipe import LayerMethod, Recipe
 from babelpress.stages import Stage, run_stage
@@ -54,6 +55,13 @@ STAGES: dict[str, Stage[Run]] = {
             steps.make_evaluation,
             resumable=True,
         ),
+        Stage(
+            "export",
+            ("student", "evaluation", "corpus"),
+            export_steps.export_settings,
+            export_steps.make_exports,
+            resumable=True,
+        ),
         Stage("report", ("pressed", "student"), steps.report_settings, steps.make_report),
     )
 }
@@ -82,6 +90,8 @@ def open_run(
     cache = Path(os.environ.get("BABELPRESS_CACHE") or folder.parent / "cache")
     run = Run(recipe, folder, facts, data_dir, cache)
     plan_early(run)
+    if recipe.export.formats:
+        need_onnx()
     check_tasks(recipe.evaluation.chosen_tasks())
     return run
 

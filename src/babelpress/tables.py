@@ -76,7 +76,8 @@ def results_view(results: Results, folder: Path) -> RenderableType:
         f"{results.machine['processor']}; similarity correlation is to the teacher itself and not averaged",
         style="dim",
     )
-    return Group(results_table(results), note, Text(), places)
+    exports = [Text(), exports_table(results.exports)] if results.exports else []
+    return Group(results_table(results), note, *exports, Text(), places)
 
 
 def plan_view(plan: Plan, *, gflops: float, precision: str = "fp32") -> RenderableType:

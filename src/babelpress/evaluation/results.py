@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from babelpress.export.result import Export
+
 
 class _Figures(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -140,6 +142,7 @@ class Results(_Figures):
     languages: tuple[str, ...]
     models: dict[str, ModelResult]
     missing: dict[str, str] = {}
+    exports: tuple[Export, ...] = ()
     corpus: dict[str, Any]
     distillation: dict[str, Any]
     held_out_sentences: int

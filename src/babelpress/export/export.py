@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from babelpress.encoders import load_encoder
 from babelpress.errors import ExportError
-from babelpress.export.formats import Format, convert_graph
+from babelpress.export.formats import Format, convert_graph, need_onnx
 from babelpress.export.graph import trace_graph
 from babelpress.export.parity import encode_all, measure_parity
-from babelpress.export.result import Export, Floor, Parity
-from babelpress.export.runtime import graph_encoder, need_onnx
-from babelpress.files import read_json, replace_file, write_json
+from babelpress.export.result import INDEX, Export, Floor, Parity, read_exports
+from babelpress.export.runtime import graph_encoder
+from babelpress.files import replace_file, write_json
 from babelpress.tensors import open_checkpoint
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-INDEX = "onnx/exports.json"
 _MOST_BYTES = 2**31  # protobuf's limit
 _NEXT = {
     "onnx-int8-vnni": "onnx-int8, which stays exact on this processor",
@@ -31,7 +30,7 @@ _NEXT = {
 }
 
 
-Scorer = Callable[["SentenceTransformer"], Mapping[str, float]]
+Scorer = Callable[["SentenceTransformer", "Path | None"], Mapping[str, float]]
 
 
 def export_student(
@@ -40,9 +39,9 @@ def export_student(
 ) -> list[Export]:  # fmt: skip
     """Export a student folder, format by format, into `into` (the folder itself unless given).
 
-    `texts` by language are what embeddings are compared on; `scorer` returns a model's scores in percent, `scores` are
-    the student's where they are known. Without a `floor`, whatever comes out is written. Raises ExportError for an
-    export below it, which is not written.
+    `texts` by language are what embeddings are compared on; `scorer` returns the scores in percent of the student
+    (None) or of an export's file, `scores` are the student's where they are known. Without a `floor`, whatever comes
+    out is written. Raises ExportError for an export below it, which is not written.
     """
     need_onnx()
     target = into or folder
@@ -50,7 +49,7 @@ def export_student(
     _refuse_giants(folder)
     fp32 = _with_facts(trace_graph(student), student)
     vectors = encode_all(student, texts, label="export: the student")
-    scores = scorer(student) if scores is None else scores
+    scores = scorer(student, None) if scores is None else scores
     done = []
     for chosen in formats:
         found: list[Parity] = []
@@ -59,7 +58,7 @@ def export_student(
             file.write_bytes(convert_graph(fp32, one).SerializeToString())
             exported = graph_encoder(student, file)
             near = encode_all(exported, texts, label=f"export: {one.name}")
-            found.append(measure_parity(vectors, near, scores=scores, exported_scores=scorer(exported)))
+            found.append(measure_parity(vectors, near, scores=scores, exported_scores=scorer(exported, file)))
             _refuse(one, found[0], floor)
 
         replace_file(target / chosen.file, make)
@@ -98,19 +97,6 @@ def _with_facts(graph: bytes, student: SentenceTransformer) -> Any:
         "babelpress": version("babelpress"),
     })  # fmt: skip
     return model
-
-
-def read_exports(folder: Path) -> list[Export]:
-    """Return the exports that a folder's index names and that are there."""
-    index = folder / INDEX
-    if not index.is_file():
-        return []
-    found = []
-    for facts in read_json(index):
-        parity = Parity(**facts["parity"])
-        if (folder / facts["file"]).is_file():
-            found.append(Export(facts["name"], facts["file"], facts["bytes"], parity))
-    return found
 
 
 def _with_earlier(target: Path, done: list[Export]) -> list[Export]:

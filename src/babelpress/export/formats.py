@@ -12,6 +12,7 @@ from babelpress.errors import ExportError
 from babelpress.evaluation.suites import did_you_mean
 
 POOLING = "/pooling/"
+EXTRA = "pip install 'babelpress[onnx]'"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,15 @@ def choose_formats(names: Iterable[str]) -> list[Format]:
     if not chosen:
         raise ExportError(f"nothing to export to; name one of: {', '.join(FORMATS)}")
     return chosen
+
+
+def need_onnx() -> None:
+    """Raise ExportError, with what to install, where onnx or onnxruntime is missing."""
+    from importlib.util import find_spec
+
+    for package in ("onnx", "onnxruntime"):
+        if find_spec(package) is None:
+            raise ExportError(f"exports need {package}, which is not installed: {EXTRA}")
 
 
 def convert_graph(fp32: Any, chosen: Format) -> Any:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+
+from babelpress.files import inside, read_json
+
+INDEX = "onnx/exports.json"
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,19 @@ class Export:
 
     def facts(self) -> dict[str, Any]:
         """Return the export as JSON-able values."""
-        return {**asdict(self), "points": self.parity.points}
+        return asdict(self) | {"points": self.parity.points}
 
 
 FLOOR = Floor()
+
+
+def read_exports(folder: Path) -> list[Export]:
+    """Return the exports that a folder's index names and that are there."""
+    index = folder / INDEX
+    if not index.is_file():
+        return []
+    found = []
+    for facts in read_json(index):
+        if inside(folder, facts["file"]).is_file():
+            found.append(Export(facts["name"], facts["file"], facts["bytes"], Parity(**facts["parity"])))
+    return found

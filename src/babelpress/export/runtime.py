@@ -13,17 +13,6 @@ from babelpress.errors import ExportError
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-EXTRA = "pip install 'babelpress[onnx]'"
-
-
-def need_onnx() -> None:
-    """Raise ExportError, with what to install, where onnx or onnxruntime is missing."""
-    from importlib.util import find_spec
-
-    for package in ("onnx", "onnxruntime"):
-        if find_spec(package) is None:
-            raise ExportError(f"exports need {package}, which is not installed: {EXTRA}")
-
 
 def open_session(file: Path, *, threads: int | None = None) -> Any:
     """Return an onnxruntime.InferenceSession on the CPU. Raises ExportError for a file that is no graph."""
