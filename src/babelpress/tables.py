@@ -76,7 +76,7 @@ def results_view(results: Results, folder: Path) -> RenderableType:
         f"{results.machine['processor']}; similarity correlation is to the teacher itself and not averaged",
         style="dim",
     )
-    exports = [Text(), exports_table(results.exports)] if results.exports else []
+    exports: list[RenderableType] = [Text(), exports_table(results.exports)] if results.exports else []
     return Group(results_table(results), note, *exports, Text(), places)
 
 

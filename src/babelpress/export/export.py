@@ -47,7 +47,7 @@ def export_student(
     target = into or folder
     student = load_encoder(folder, device="cpu")
     _refuse_giants(folder)
-    fp32 = _with_facts(trace_graph(student), student)
+    traced = {half: _with_facts(trace_graph(student, half=half), student) for half in {one.half for one in formats}}
     vectors = encode_all(student, texts, label="export: the student")
     scores = scorer(student, None) if scores is None else scores
     done = []
@@ -55,7 +55,7 @@ def export_student(
         found: list[Parity] = []
 
         def make(file: Path, one: Format = chosen, found: list[Parity] = found) -> None:
-            file.write_bytes(convert_graph(fp32, one).SerializeToString())
+            file.write_bytes(convert_graph(traced[one.half], one).SerializeToString())
             exported = graph_encoder(student, file)
             near = encode_all(exported, texts, label=f"export: {one.name}")
             found.append(measure_parity(vectors, near, scores=scores, exported_scores=scorer(exported, file)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from babelpress.errors import ExportError
 from babelpress.evaluation.suites import did_you_mean
 
-POOLING = "/pooling/"
 EXTRA = "pip install 'babelpress[onnx]'"
 
 
@@ -29,6 +27,11 @@ class Format:
     bits: int = 32
     rows: int = 32
     reduce_range: bool = False
+
+    @property
+    def half(self) -> bool:
+        """Tell whether the encoder is traced in fp16."""
+        return self.bits == 16
 
 
 FORMATS = {
@@ -74,14 +77,12 @@ def need_onnx() -> None:
             raise ExportError(f"exports need {package}, which is not installed: {EXTRA}")
 
 
-def convert_graph(fp32: Any, chosen: Format) -> Any:
-    """Return a graph in a format; `fp32` is the onnx.ModelProto of it and stays as it is."""
+def convert_graph(traced: Any, chosen: Format) -> Any:
+    """Return a graph in a format. `traced` is an onnx.ModelProto, of fp16 where the format is `half`; it stays as it is."""
     import onnx
 
     model = onnx.ModelProto()
-    model.CopyFrom(fp32)
-    if chosen.bits == 16:
-        return _to_fp16(model)
+    model.CopyFrom(traced)
     if chosen.bits == 8:
         model = _to_int8(model, reduce_range=chosen.reduce_range)
     if chosen.rows < 16:
@@ -89,15 +90,6 @@ def convert_graph(fp32: Any, chosen: Format) -> Any:
 
         compress_tables(model, bits=chosen.rows)
     return model
-
-
-def _to_fp16(model: Any) -> Any:
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    pooling = [node.name for node in model.graph.node if node.name.startswith(POOLING)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # weights that are rounded to 0 in fp16
-        return convert_float_to_float16(model, keep_io_types=True, node_block_list=pooling)
 
 
 def _to_int8(model: Any, *, reduce_range: bool) -> Any:

@@ -7,6 +7,7 @@ and normalised as the folder's modules say. Both sizes of a batch are free.
 
 from __future__ import annotations
 
+import copy
 import io
 import warnings
 from typing import TYPE_CHECKING, Any, cast
@@ -32,19 +33,22 @@ class SentenceGraph(nn.Module):
 
     Encoders that `packs` knows are written anew, smaller for every runtime: queries, keys and values are one product,
     the only token type is part of the position table, the mask is a sum. Others are run as transformers runs them.
+    With `half`, the encoder is fp16; outputs and the sums of the pooling stay fp32.
     """
 
-    def __init__(self, model: SentenceTransformer) -> None:
+    def __init__(self, model: SentenceTransformer, *, half: bool = False) -> None:
         super().__init__()
         first: Any = model[0]
-        encoder = first.auto_model
-        self.encoder = _LeanEncoder(encoder) if packs(model) else _AsItIs(encoder)
+        encoder = copy.deepcopy(first.auto_model)
+        self.encoder = (_LeanEncoder if packs(model) else _AsItIs)(encoder)
+        if half:
+            self.encoder.half()
         self.pooling = nn.ModuleList(list(model)[1:])
         self.eval()
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the hidden states of every token and the sentence embeddings."""
-        states = self.encoder(input_ids, attention_mask)
+        states = self.encoder(input_ids, attention_mask).float()
         features: dict[str, Any] = {"token_embeddings": states, "attention_mask": attention_mask}
         for module in self.pooling:
             features = module(features)
@@ -69,7 +73,7 @@ class _LeanEncoder(nn.Module):
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return the last hidden states."""
         states = self.norm(functional.embedding(input_ids, self.words) + self._positions(input_ids))
-        lowered = (1.0 - attention_mask[:, None, None, :].float()) * _MASKED
+        lowered = (1.0 - attention_mask[:, None, None, :].to(self.words.dtype)) * _MASKED
         for layer in self.layers:
             states = layer(states, lowered)
         return states
@@ -127,9 +131,9 @@ class _AsItIs(nn.Module):
         return states
 
 
-def trace_graph(model: SentenceTransformer) -> bytes:
-    """Return the ONNX file of a model in fp32. Raises ImportError without the onnx package."""
-    graph = SentenceGraph(model)
+def trace_graph(model: SentenceTransformer, *, half: bool = False) -> bytes:
+    """Return the ONNX file of a model, in fp32 or with an encoder in fp16. Raises ImportError without onnx."""
+    graph = SentenceGraph(model, half=half)
     ids = torch.full((2, 5), int(model.tokenizer.pad_token_id), dtype=torch.int64)
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
     ids = torch.where(mask.bool(), torch.tensor(int(model.tokenizer.eos_token_id or 0)), ids)
