@@ -11,13 +11,15 @@ from typing import Any, Protocol, TypeVar
 
 from babelpress import processes
 from babelpress.checks.result import CheckReport
-from babelpress.errors import BabelpressError
+from babelpress.errors import BabelpressError, ExportError
 from babelpress.evaluation.comparison import Comparison, SubsetRule
 from babelpress.evaluation.missing import read_missing
 from babelpress.evaluation.results import Measures, ModelResult, Results
 from babelpress.evaluation.speed import SpeedReport
+from babelpress.export.result import FLOOR, Export, Floor, read_exports
+from babelpress.export_steps import place_exports
 from babelpress.files import read_json, replace_file, write_json, write_text
-from babelpress.pipeline import STAGES, bring_up, open_run
+from babelpress.pipeline import STAGES, bring_up, open_run, stages_of
 from babelpress.recipe import Pooler, Recipe
 from babelpress.stages import is_current, read_manifest
 from babelpress.steps import Run, read_plans
@@ -186,7 +188,7 @@ def visualize(run: Run) -> Path:
 @_verb
 def card(run: Run) -> Path:
     """Do all that the card tells of and write it; return the student's README.md."""
-    bring_up(run, ["evaluation", "report", "pictures"])
+    bring_up(run, stages_of(run))
     results = write_results(run)
     write_report(run, results)
     return write_card(run, results)
@@ -198,7 +200,7 @@ def report(run: Run) -> Path:
 
     `babelpress.report` is the package that draws; call this as `babelpress.api.report`.
     """
-    bring_up(run, STAGES)
+    bring_up(run, stages_of(run))
     return write_report(run, write_results(run))
 
 
@@ -221,6 +223,38 @@ def check(
 
     origin = locate_teacher(teacher) if teacher else None
     return run_checks(Path(folder), teacher=origin, texts=[Path(text) for text in texts], full=full)
+
+
+def export(
+    folder: Path | str,
+    *,
+    to: Sequence[str],
+    texts: Iterable[Path | str] = (),
+    floor: Floor | None = FLOOR,
+    output: Path | str | None = None,
+) -> list[Export]:
+    """Export a student folder to formats (`babelpress.export.formats.FORMATS`), each with its parity.
+
+    They go into the folder itself, or into `output`. Parity is measured on the embedded sentences, the retrieval of
+    translations among them, and on `texts`, files with one text a line (plain or .gz). `floor` is what an export
+    must reach; None writes whatever comes out. Raises ExportError, and writes nothing of that format, for one below.
+    """
+    from babelpress.export.export import export_student
+    from babelpress.export.formats import choose_formats
+    from babelpress.export.scoring import all_languages, parity_texts, translation_score
+
+    source = Path(folder)
+    formats = choose_formats(to)
+    if not (source / "modules.json").is_file():
+        raise ExportError(f"{folder} is no model folder: it has no modules.json")
+    return export_student(
+        source,
+        formats,
+        texts=parity_texts([Path(text) for text in texts]),
+        scorer=lambda model, _: translation_score(model, all_languages()),
+        floor=floor,
+        into=Path(output) if output else None,
+    )
 
 
 def compare(
@@ -318,6 +352,7 @@ def write_results(run: Run) -> Results:
         held_out_sentences=manifest["counts"]["held_out_sentences"],
         machine=manifest["counts"]["machine"],
         versions=manifest["versions"],
+        exports=tuple(read_exports(run.path("export"))) if run.recipe.export.formats else (),
         paths={
             "student": "student",
             "pressed": "pressed",
@@ -329,6 +364,7 @@ def write_results(run: Run) -> Results:
         },
     )
     if processes.is_main():
+        place_exports(run)
         write_json(run.folder / "results.json", results.model_dump(mode="json"))
     processes.wait()
     return results
@@ -385,6 +421,7 @@ __all__ = [
     "compare",
     "distill",
     "evaluate",
+    "export",
     "load_run",
     "measure",
     "plan",

@@ -36,5 +36,9 @@ class EvaluationError(BabelpressError):
     """A task whose data or result is not there."""
 
 
+class ExportError(BabelpressError):
+    """An export that cannot be made, or that does not stand beside the student."""
+
+
 class HubError(BabelpressError):
     """Something on the hub that could not be had."""

@@ -1,6 +1,6 @@
 """The stages in order. The only place that knows the order.
 
-corpus → vocabulary → layers → pressed → targets → distillation → student → evaluation → report → pictures
+corpus → vocabulary → layers → pressed → targets → distillation → student → evaluation → export → report → pictures
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from pathlib import Path
 
 import yaml
 
-from babelpress import corpus_steps, distill_steps, picture_steps, processes, steps
+from babelpress import corpus_steps, distill_steps, export_steps, picture_steps, processes, steps
 from babelpress.errors import BabelpressError
+from babelpress.export.formats import need_onnx
 from babelpress.files import hold, write_text
 from babelpress.recipe import LayerMethod, Recipe
 from babelpress.stages import Stage, run_stage
@@ -56,6 +57,13 @@ STAGES: dict[str, Stage[Run]] = {
             resumable=True,
             version=2,
         ),
+        Stage(
+            "export",
+            ("student", "evaluation", "corpus"),
+            export_steps.export_settings,
+            export_steps.make_exports,
+            resumable=True,
+        ),
         Stage("report", ("pressed", "student"), steps.report_settings, steps.make_report, version=2),
         Stage("pictures", ("distillation", "evaluation"), picture_steps.pictures_settings, picture_steps.make_pictures),
     )
@@ -85,6 +93,8 @@ def open_run(
     cache = Path(os.environ.get("BABELPRESS_CACHE") or folder.parent / "cache")
     run = Run(recipe, folder, facts, data_dir, cache)
     plan_early(run)
+    if recipe.export.formats:
+        need_onnx()
     check_tasks(recipe.evaluation.chosen_tasks())
     return run
 
@@ -98,6 +108,11 @@ def plan_early(run: Run) -> None:
         plan_layers(run.recipe.layers, layers=run.teacher.layers)
     steps.budget_rows(run)
     check_length(run.teacher, TextRules.of(run.recipe.distillation))
+
+
+def stages_of(run: Run) -> list[str]:
+    """Return the names of the stages that a whole run of this recipe has."""
+    return [name for name in STAGES if name != "export" or run.recipe.export.formats]
 
 
 def bring_up(run: Run, until: Iterable[str]) -> list[str]:

@@ -13,8 +13,9 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from babelpress.errors import EvaluationError, RecipeError
+from babelpress.errors import EvaluationError, ExportError, RecipeError
 from babelpress.evaluation.suites import find_suite
+from babelpress.export.formats import choose_formats
 from babelpress.recipe_text import load_yaml, override_value, read_recipe_text
 
 
@@ -377,6 +378,29 @@ class EvaluationSection(_Section):
         return find_suite(self.suite).languages
 
 
+class ExportSection(_Section):
+    """What the student is exported to, and how near an export must be to it.
+
+    `mean` and `p5` are the least mean and 5th percentile of the cosine to the student's embeddings; `points` the most
+    that the mean of the scores may lose, those of the embedded sentences and of `tasks` (all tasks of the evaluation
+    unless given).
+    """
+
+    formats: tuple[str, ...] = ()
+    mean: float = Field(default=0.995, ge=-1.0, le=1.0)
+    p5: float = Field(default=0.99, ge=-1.0, le=1.0)
+    points: float = Field(default=0.5, ge=0.0)
+    tasks: tuple[str, ...] | None = None
+
+    @field_validator("formats")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(one.name for one in choose_formats(names)) if names else ()
+        except ExportError as error:
+            raise ValueError(str(error)) from None
+
+
 class ParallelSource(_Section):
     """Parallel sentences for the picture: a hub data set whose rows share an id over its subsets."""
 
@@ -419,6 +443,7 @@ class Recipe(_Section):
     student: StudentSection = StudentSection()
     distillation: DistillationSection = DistillationSection()
     evaluation: EvaluationSection = EvaluationSection()
+    export: ExportSection = ExportSection()
     visualization: VisualizationSection = VisualizationSection()
     card: CardSection = CardSection()
 
@@ -427,6 +452,14 @@ class Recipe(_Section):
         doubled = sorted({code for code in self.languages if self.languages.count(code) > 1})
         if doubled:
             raise ValueError(f"languages: {', '.join(doubled)} stands there twice")
+        return self
+
+    @model_validator(mode="after")
+    def _exported_tasks(self) -> Recipe:
+        scored = self.evaluation.chosen_tasks()
+        unknown = [name for name in self.export.tasks or () if name not in scored]
+        if unknown:
+            raise ValueError(f"export.tasks: {unknown[0]} is not among the tasks of the evaluation")
         return self
 
     @classmethod

@@ -14,7 +14,8 @@ from babelpress.corpus.build import count_rows, read_texts
 from babelpress.corpus.hub_sources import local_copy, mteb_train_source
 from babelpress.corpus.sentence import Split
 from babelpress.evaluation.missing import read_missing
-from babelpress.files import hash_folder, write_json
+from babelpress.evaluation.results import Score
+from babelpress.files import hash_folder, read_json, write_json
 from babelpress.machine import describe_machine
 from babelpress.recipe import (
     HubSource,
@@ -272,8 +273,19 @@ def evaluation_settings(run: Run) -> Any:
         "evaluation": _dump_evaluation(run),
         "languages": run.recipe.languages,
         "teacher": teacher_key(run),
-        "data": {name: hash_folder(folder) for name, folder in _task_folders(run).items()},
+        "data": task_data(run),
     }
+
+
+def task_data(run: Run) -> dict[str, str]:
+    """Return the hashes of local task data: other data, other scores."""
+    return {name: hash_folder(folder) for name, folder in _task_folders(run).items()}
+
+
+def read_scores(run: Run, model: str) -> dict[str, Score]:
+    """Return a model's scores from the finished evaluation."""
+    scores = read_json(run.path("evaluation") / "models.json")[model]["scores"]
+    return {name: Score.model_validate(score) for name, score in scores.items()}
 
 
 def _dump_evaluation(run: Run) -> Any:
@@ -305,7 +317,7 @@ def copies(run: Run, sources: Iterable[object]) -> dict[str, str]:
 
 
 def _task_folders(run: Run) -> dict[str, Path]:
-    """Return the folders of local task data: other data, other scores."""
+    """Return the folders of local task data."""
     if run.data_dir is None:
         return {}
     folders = {name: run.data_dir / name for name in run.recipe.evaluation.chosen_tasks()}

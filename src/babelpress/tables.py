@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from babelpress.api import Plan
 from babelpress.evaluation.results import ModelResult, Results
+from babelpress.export.result import Export
 from babelpress.progress import say_duration
 from babelpress.report.speed_table import speed_rows
 from babelpress.vocabulary.fertility import LanguageFertility
@@ -55,6 +57,22 @@ def results_table(results: Results) -> Table:
     return table
 
 
+def exports_table(exports: Sequence[Export]) -> Table:
+    """Return a row per export: its size and how near to the student it is."""
+    table = Table(
+        title="exports, beside the student", title_justify="left", title_style="bold", pad_edge=False, show_edge=False
+    )
+    table.add_column("", overflow="fold")
+    for name in ("MiB", "cosine", "5th pct.", "lowest", "points lost"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in exports:
+        near = one.parity
+        lowest = f"{near.lowest_mean:.4f} ({near.lowest_language})"
+        size = f"{one.bytes / 2**20:.1f}"
+        table.add_row(one.file, size, f"{near.mean:.4f}", f"{near.p5:.4f}", lowest, f"{near.points:.2f}")
+    return table
+
+
 def results_view(results: Results, folder: Path) -> RenderableType:
     """Return the final table, what it was measured on, and where everything is."""
     places = Table.grid(padding=(0, 2))
@@ -71,7 +89,8 @@ def results_view(results: Results, folder: Path) -> RenderableType:
         Text(f"missing, in no average and tried again at the next run: {name}: {why}", style="dim")
         for name, why in results.missing.items()
     ]
-    return Group(results_table(results), note, *missing, Text(), places)
+    exports: list[RenderableType] = [Text(), exports_table(results.exports)] if results.exports else []
+    return Group(results_table(results), note, *missing, *exports, Text(), places)
 
 
 def plan_view(plan: Plan, *, gflops: float, precision: str = "fp32") -> RenderableType:

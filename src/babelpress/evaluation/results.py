@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from babelpress.export.result import Export
+
 # The models of a run, by the names that its results give them.
 TEACHER, PRESSED, STUDENT = "teacher", "pressed", "distilled"
 
@@ -147,6 +149,7 @@ class Results(_Figures):
     languages: tuple[str, ...]
     models: dict[str, ModelResult]
     missing: dict[str, str] = {}
+    exports: tuple[Export, ...] = ()
     corpus: dict[str, Any]
     distillation: dict[str, Any]
     held_out_sentences: int

@@ -1,0 +1,46 @@
+"""The verb that writes a student for other runtimes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from babelpress.cli.app import app
+from babelpress.cli.shared import AsJson, Quiet, Verbose, interruptible, out, print_json, set_up
+
+
+@app.command("export", epilog="Example: [bold]babelpress export runs/demo/student --to onnx,onnx-int8[/bold]")
+def export_folder(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A student: any SentenceTransformer folder.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="A,B", help="onnx, onnx-fp16, onnx-int8, onnx-int8-vnni, onnx-q4.")
+    ] = "onnx,onnx-int8",
+    text: Annotated[
+        list[Path] | None, typer.Option("--text", metavar="FILE", help="Compare on this text, too: one a line.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where the files go, FOLDER unless given.")
+    ] = None,
+    no_floor: Annotated[
+        bool, typer.Option("--no-floor", help="Write an export however far it is from the student.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Write a student as ONNX, whole or in 8 or 4 bits, each with its distance to the student."""
+    set_up(quiet=quiet or as_json, verbose=verbose)
+    with interruptible():
+        from babelpress import api
+        from babelpress.export.result import FLOOR
+
+        names = [word.strip() for word in to.split(",") if word.strip()]
+        found = api.export(folder, to=names, texts=text or (), floor=None if no_floor else FLOOR, output=output)
+    if as_json:
+        print_json([one.facts() for one in found])
+    elif not quiet:
+        from babelpress.tables import exports_table
+
+        out.print(exports_table(found))

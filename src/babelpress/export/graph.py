@@ -1,0 +1,149 @@
+"""A student as one graph: token ids in, the sentence's embedding out, written by torch's own exporter.
+
+The graph has two inputs and two outputs. `input_ids` and `attention_mask` are int64, shape (batch, length);
+`last_hidden_state` is fp32, shape (batch, length, width), `sentence_embedding` fp32, shape (batch, dimensions), pooled
+and normalised as the folder's modules say. Both sizes of a batch are free.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import warnings
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from babelpress.packed import packs
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+OPSET = 18  # the first one with bitwise operators, which 4-bit rows need
+INPUTS = ("input_ids", "attention_mask")
+OUTPUTS = ("last_hidden_state", "sentence_embedding")
+# What a padded position's score is lowered by: its exponential is 0, and it fits into fp16.
+_MASKED = -1e4
+
+
+class SentenceGraph(nn.Module):
+    """A whole SentenceTransformer as a function of ids and mask.
+
+    Encoders that `packs` knows are written anew, smaller for every runtime: queries, keys and values are one product,
+    the only token type is part of the position table, the mask is a sum. Others are run as transformers runs them.
+    With `half`, the encoder is fp16; outputs and the sums of the pooling stay fp32.
+    """
+
+    def __init__(self, model: SentenceTransformer, *, half: bool = False) -> None:
+        super().__init__()
+        first: Any = model[0]
+        encoder = copy.deepcopy(first.auto_model)
+        self.encoder = (_LeanEncoder if packs(model) else _AsItIs)(encoder)
+        if half:
+            self.encoder.half()
+        self.pooling = nn.ModuleList(list(model)[1:])
+        self.eval()
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the hidden states of every token and the sentence embeddings."""
+        states = self.encoder(input_ids, attention_mask).float()
+        features: dict[str, Any] = {"token_embeddings": states, "attention_mask": attention_mask}
+        for module in self.pooling:
+            features = module(features)
+        return states, features["sentence_embedding"]
+
+
+class _LeanEncoder(nn.Module):
+    """BERT's, RoBERTa's and XLM-RoBERTa's encoder without what a graph need not hold."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        parts = encoder.embeddings
+        kind = parts.token_type_embeddings.weight[0]
+        self.heads = int(encoder.config.num_attention_heads)
+        # RoBERTa counts positions from behind the pad id, and gives pads none.
+        self.pad = None if encoder.config.model_type == "bert" else int(encoder.config.pad_token_id)
+        self.words = nn.Parameter(parts.word_embeddings.weight.detach().float())
+        self.positions = nn.Parameter((parts.position_embeddings.weight + kind).detach().float())
+        self.norm = parts.LayerNorm
+        self.layers = nn.ModuleList(_LeanLayer(layer, self.heads) for layer in encoder.encoder.layer)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return the last hidden states."""
+        states = self.norm(functional.embedding(input_ids, self.words) + self._positions(input_ids))
+        lowered = (1.0 - attention_mask[:, None, None, :].to(self.words.dtype)) * _MASKED
+        for layer in self.layers:
+            states = layer(states, lowered)
+        return states
+
+    def _positions(self, input_ids: torch.Tensor) -> torch.Tensor:
+        if self.pad is None:
+            return functional.embedding(torch.arange(input_ids.shape[1]), self.positions)
+        real = input_ids.ne(self.pad).long()
+        return functional.embedding(real.cumsum(1) * real + self.pad, self.positions)
+
+
+class _LeanLayer(nn.Module):
+    """One layer, its three projections in one."""
+
+    def __init__(self, layer: Any, heads: int) -> None:
+        super().__init__()
+        attention = layer.attention.self
+        self.heads = heads
+        self.width = attention.query.out_features
+        # The scale of the scores is part of the queries' weights.
+        scale = (self.width // heads) ** -0.5
+        three = (attention.query, attention.key, attention.value)
+        self.mixed = nn.Linear(attention.query.in_features, 3 * self.width)
+        factors = (scale, 1.0, 1.0)
+        with torch.no_grad():
+            self.mixed.weight.copy_(torch.cat([p.weight * f for p, f in zip(three, factors, strict=True)]))
+            self.mixed.bias.copy_(torch.cat([p.bias * f for p, f in zip(three, factors, strict=True)]))
+        self.attended, self.attended_norm = layer.attention.output.dense, layer.attention.output.LayerNorm
+        self.inner, self.outer, self.outer_norm = layer.intermediate.dense, layer.output.dense, layer.output.LayerNorm
+
+    def forward(self, states: torch.Tensor, lowered: torch.Tensor) -> torch.Tensor:
+        """Return the states after this layer."""
+        batch, length = states.shape[0], states.shape[1]
+        mixed = self.mixed(states).reshape(batch, length, 3, self.heads, self.width // self.heads)
+        queries, values = mixed[:, :, 0].transpose(1, 2), mixed[:, :, 2].transpose(1, 2)
+        keys = mixed[:, :, 1].permute(0, 2, 3, 1)
+        shares = (torch.matmul(queries, keys) + lowered).softmax(dim=-1)
+        seen = torch.matmul(shares, values).transpose(1, 2).reshape(batch, length, self.width)
+        states = self.attended_norm(self.attended(seen) + states)
+        return self.outer_norm(self.outer(functional.gelu(self.inner(states))) + states)
+
+
+class _AsItIs(nn.Module):
+    """Any other encoder of transformers."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.inside = encoder
+        self.has_types = bool(getattr(encoder.config, "type_vocab_size", 0))
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return the last hidden states."""
+        types = {"token_type_ids": torch.zeros_like(input_ids)} if self.has_types else {}
+        states: torch.Tensor = self.inside(input_ids=input_ids, attention_mask=attention_mask, **types)[0]
+        return states
+
+
+def trace_graph(model: SentenceTransformer, *, half: bool = False) -> bytes:
+    """Return the ONNX file of a model, in fp32 or with an encoder in fp16. Raises ImportError without onnx."""
+    graph = SentenceGraph(model, half=half)
+    ids = torch.full((2, 5), int(model.tokenizer.pad_token_id), dtype=torch.int64)
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
+    ids = torch.where(mask.bool(), torch.tensor(int(model.tokenizer.eos_token_id or 0)), ids)
+    file = io.BytesIO()
+    free = {0: "batch", 1: "length"}
+    axes = {"input_ids": free, "attention_mask": free, OUTPUTS[0]: free, OUTPUTS[1]: {0: "batch"}}
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # the exporter that needs no further package calls itself old
+        torch.onnx.export(
+            graph, (ids, mask), cast(Any, file), input_names=list(INPUTS), output_names=list(OUTPUTS),
+            opset_version=OPSET, dynamic_axes=axes, dynamo=False, training=torch.onnx.TrainingMode.EVAL,
+        )  # fmt: skip
+    return file.getvalue()

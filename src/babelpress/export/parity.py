@@ -1,0 +1,43 @@
+"""How near an exported graph's embeddings are to the student's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babelpress.evaluation.evaluate import encode_texts
+from babelpress.evaluation.intrinsic import normalised
+from babelpress.export.result import Parity
+from babelpress.progress import track
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Vectors = Mapping[str, NDArray[np.float32]]
+
+
+def encode_all(model: SentenceTransformer, texts: Mapping[str, list[str]], *, label: str) -> Vectors:
+    """Return the embeddings of every language's texts."""
+    shown = track(texts.items(), label, total=len(texts), unit="languages")
+    return {code: encode_texts(model, lines, batch_size=32) for code, lines in shown}
+
+
+def measure_parity(
+    student: Vectors, exported: Vectors, *, scores: Mapping[str, float], exported_scores: Mapping[str, float]
+) -> Parity:
+    """Compare embeddings language by language, and scores (percent) by name."""
+    cosines = {code: np.einsum("sd,sd->s", normalised(student[code]), normalised(exported[code])) for code in student}
+    every = np.concatenate(list(cosines.values()))
+    lowest = min(cosines, key=lambda code: float(cosines[code].mean()))
+    return Parity(
+        texts=len(every),
+        largest=max(float(np.abs(student[code] - exported[code]).max()) for code in student),
+        mean=float(every.mean()),
+        p5=float(np.percentile(every, 5)),
+        lowest_language=lowest,
+        lowest_mean=float(cosines[lowest].mean()),
+        lost={name: score - exported_scores[name] for name, score in scores.items()},
+    )

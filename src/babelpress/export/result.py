@@ -1,0 +1,82 @@
+"""What an export is and must be: plain values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from babelpress.files import inside, read_json
+
+INDEX = "onnx/exports.json"
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Embeddings of one export beside the student's, over texts of every language.
+
+    `largest` is the largest difference of any number, `mean` and `p5` are of the cosines, `lowest_language` is the
+    language of the lowest mean cosine. `lost` are points (percent) that scores lose; what they gain is negative.
+    """
+
+    texts: int
+    largest: float
+    mean: float
+    p5: float
+    lowest_language: str
+    lowest_mean: float
+    lost: dict[str, float]
+
+    @property
+    def points(self) -> float:
+        """Return the points that the mean of all scores loses; 0 without scores."""
+        return sum(self.lost.values()) / len(self.lost) if self.lost else 0.0
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What an export must reach: cosines at least, points at most."""
+
+    mean: float = 0.995
+    p5: float = 0.99
+    points: float = 0.5
+
+    def faults(self, found: Parity) -> list[str]:
+        """Return, in words, what is not reached; numbers that are no numbers reach nothing."""
+        said = []
+        if not found.mean >= self.mean:
+            said.append(f"mean cosine {found.mean:.4f} is below {self.mean:g}")
+        if not found.p5 >= self.p5:
+            said.append(f"5th percentile of the cosine {found.p5:.4f} is below {self.p5:g}")
+        if not found.points <= self.points:
+            said.append(f"scores lose {found.points:.2f} points, more than {self.points:g}")
+        return said
+
+
+@dataclass(frozen=True)
+class Export:
+    """A written export: where (below the student's folder), how large, how near to the student."""
+
+    name: str
+    file: str
+    bytes: int
+    parity: Parity
+
+    def facts(self) -> dict[str, Any]:
+        """Return the export as JSON-able values."""
+        return asdict(self) | {"points": self.parity.points}
+
+
+FLOOR = Floor()
+
+
+def read_exports(folder: Path) -> list[Export]:
+    """Return the exports that a folder's index names and that are there."""
+    index = folder / INDEX
+    if not index.is_file():
+        return []
+    found = []
+    for facts in read_json(index):
+        if inside(folder, facts["file"]).is_file():
+            found.append(Export(facts["name"], facts["file"], facts["bytes"], Parity(**facts["parity"])))
+    return found

@@ -1,0 +1,69 @@
+"""Run an exported student with ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from babelpress.errors import ExportError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+def open_session(file: Path, *, threads: int | None = None) -> Any:
+    """Return an onnxruntime.InferenceSession on the CPU. Raises ExportError for a file that is no graph."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ExportError(f"{file} cannot be run by ONNX Runtime: {' '.join(str(error).split())[:200]}") from error
+
+
+class GraphModule(nn.Module):
+    """An exported graph in the place of a SentenceTransformer's modules, so that all that encodes can use it."""
+
+    def __init__(self, session: Any, first: Any) -> None:
+        super().__init__()
+        self.session = session
+        self.first = first  # tokenizes, as it does for the student
+        self.tokenizer = first.tokenizer
+
+    @property
+    def max_seq_length(self) -> int:
+        """Return how many tokens the model sees."""
+        return int(self.first.max_seq_length)
+
+    def preprocess(self, *inputs: Any, **settings: Any) -> Any:
+        """Return ids and mask of texts."""
+        return self.first.preprocess(*inputs, **settings)
+
+    def get_embedding_dimension(self) -> int:
+        """Return the width of the sentence embeddings."""
+        return int(self.session.get_outputs()[1].shape[-1])
+
+    def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Add the sentence embeddings."""
+        inputs = {name: features[name].cpu().numpy() for name in ("input_ids", "attention_mask")}
+        (embeddings,) = self.session.run(["sentence_embedding"], inputs)
+        return {**features, "sentence_embedding": torch.from_numpy(embeddings)}
+
+
+def graph_encoder(student: SentenceTransformer, file: Path) -> SentenceTransformer:
+    """Return a SentenceTransformer whose embeddings come from an exported graph, tokenized and prompted alike."""
+    from sentence_transformers import SentenceTransformer
+
+    module = GraphModule(open_session(file), student[0])
+    return SentenceTransformer(modules=[module], device="cpu", prompts=_prompts(student))
+
+
+def _prompts(student: SentenceTransformer) -> dict[str, str]:
+    return {name: text for name, text in (student.prompts or {}).items() if text is not None}

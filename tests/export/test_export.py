@@ -1,0 +1,244 @@
+"""Exports of a folder: whole files with their parity inside the floor, or one line and nothing written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from babelpress import api
+from babelpress.encoders import load_encoder
+from babelpress.errors import BabelpressError, ExportError, SourceError
+from babelpress.export.formats import FORMATS, choose_formats
+from babelpress.export.result import Export, Floor, Parity, read_exports
+from babelpress.export.runtime import graph_encoder
+from babelpress.recipe import Recipe
+from tests.export import good_parity
+from tests.report.figures import RECIPE
+from tests.tiny import make_teacher
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory) -> Path:
+    return make_teacher(tmp_path_factory.mktemp("export") / "student", hidden=32, feed_forward=64)
+
+
+@pytest.fixture(scope="module")
+def exported(student, tmp_path_factory) -> tuple[Path, list[Export]]:
+    """Every format."""
+    folder = tmp_path_factory.mktemp("exported")
+    return folder, api.export(student, to=list(FORMATS), floor=None, output=folder)
+
+
+def test_files_have_the_names_that_transformers_js_asks_for_d5(exported):
+    folder, done = exported
+    names = {one.name: one.file for one in done}
+    assert names == {
+        "onnx": "onnx/model.onnx", "onnx-fp16": "onnx/model_fp16.onnx", "onnx-int8": "onnx/model_quantized.onnx",
+        "onnx-int8-vnni": "onnx/model_int8.onnx", "onnx-q4": "onnx/model_q4.onnx",
+    }  # fmt: skip
+    assert sorted(path.name for path in (folder / "onnx").iterdir()) == sorted(
+        [*(Path(file).name for file in names.values()), "exports.json"]
+    )
+
+
+def test_sizes_are_those_of_the_files_and_fall_with_the_bits(exported):
+    folder, done = exported
+    assert [one.bytes for one in done] == [(folder / one.file).stat().st_size for one in done]
+    fp32, fp16, int8, _, four = (one.bytes for one in done)
+    assert fp16 < 0.65 * fp32
+    assert int8 < fp16  # half of so small a graph is names
+    assert four < int8
+
+
+def test_parity_is_that_of_the_file_read_again(student, exported):
+    folder, done = exported
+    model = load_encoder(student)
+    texts = ["Hello, how are you?", "안녕하세요", "x y z"]
+    for one, least in zip(done, (0.999999, 0.9999, 0.99, 0.99, 0.9), strict=True):
+        vectors = graph_encoder(model, folder / one.file).encode(texts)
+        assert (vectors * model.encode(texts)).sum(1).min() > least
+        assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-3
+        assert least < one.parity.mean <= 1 + 1e-6
+        assert one.parity.p5 <= one.parity.mean
+        assert one.parity.lowest_mean <= one.parity.mean
+        assert one.parity.texts == 16 * 50
+    assert done[0].parity.largest < 1e-5
+
+
+def test_a_file_says_what_a_reader_has_to_know(exported, student):
+    folder, _ = exported
+    facts = {entry.key: entry.value for entry in onnx.load(folder / "onnx/model_quantized.onnx").metadata_props}
+    assert facts["pooling"] == "mean"
+    assert facts["normalized"] == "true"
+    assert facts["max_length"] == "128"
+    assert json.loads(facts["prompts"]) == load_encoder(student).prompts
+    assert facts["babelpress"]
+
+
+def test_int8_products_stay_within_seven_bits_unless_vnni_is_asked_for_d3(exported):
+    folder, _ = exported
+
+    def largest(name: str) -> int:
+        graph = onnx.load(folder / FORMATS[name].file).graph
+        products = {node.input[1] for node in graph.node if node.op_type == "MatMulInteger"}
+        return max(
+            int(np.abs(onnx.numpy_helper.to_array(tensor).astype(np.int32)).max())
+            for tensor in graph.initializer
+            if tensor.name in products
+        )
+
+    assert largest("onnx-int8") <= 64
+    assert 64 < largest("onnx-int8-vnni") <= 128
+
+
+def test_the_pooling_of_fp16_stays_fp32_d6(exported):
+    folder, _ = exported
+    graph = onnx.load(folder / "onnx/model_fp16.onnx").graph
+    kinds = {value.name: value.type.tensor_type.elem_type for value in graph.output}
+    assert set(kinds.values()) == {onnx.TensorProto.FLOAT}
+    halves = {tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT16}
+    assert any("word" in name for name in halves)
+    pooling = [node for node in graph.node if node.name.startswith("/pooling.")]
+    assert {"ReduceSum", "Div"} <= {node.op_type for node in pooling}
+    turned = {name for node in graph.node if node.op_type == "Cast" and _casts_to(node, 10) for name in node.output}
+    assert not any(set(node.input) & (halves | turned) for node in pooling)
+
+
+def _casts_to(node: onnx.NodeProto, kind: int) -> bool:
+    return any(attribute.name == "to" and attribute.i == kind for attribute in node.attribute)
+
+
+def test_exporting_twice_gives_the_same_bytes(student, exported, tmp_path):
+    folder, _ = exported
+    api.export(student, to=["onnx-q4", "onnx-fp16"], floor=None, output=tmp_path)
+    for name in ("model_q4.onnx", "model_fp16.onnx"):
+        assert (tmp_path / "onnx" / name).read_bytes() == (folder / "onnx" / name).read_bytes()
+
+
+def test_the_index_keeps_earlier_exports_and_renews_those_made_again(student, tmp_path):
+    api.export(student, to=["onnx"], output=tmp_path)
+    api.export(student, to=["onnx-fp16"], floor=None, output=tmp_path)
+    (again,) = api.export(student, to=["onnx"], output=tmp_path)
+    assert [one.name for one in read_exports(tmp_path)] == ["onnx-fp16", "onnx"]
+    assert read_exports(tmp_path)[1] == again
+    (tmp_path / "onnx/model_fp16.onnx").unlink()
+    assert [one.name for one in read_exports(tmp_path)] == ["onnx"]
+
+
+def test_an_index_that_points_outside_is_refused(student, tmp_path):
+    (one,) = api.export(student, to=["onnx"], output=tmp_path / "in")
+    (tmp_path / "in/onnx/exports.json").write_text(json.dumps([{**one.facts(), "file": "../secret"}]))
+    with pytest.raises(BabelpressError, match="outside"):
+        read_exports(tmp_path / "in")
+
+
+def test_below_the_floor_nothing_is_written_and_the_next_best_is_named(student, tmp_path):
+    with pytest.raises(ExportError) as error:
+        api.export(student, to=["onnx-q4"], floor=Floor(mean=0.9999999), output=tmp_path)
+    said = str(error.value)
+    assert "onnx-q4 is not near enough" in said
+    assert "below 1" in said or "below 0.9999999" in said
+    assert "try onnx-int8" in said
+    assert not list((tmp_path / "onnx").iterdir())
+
+
+def test_an_export_below_the_floor_leaves_the_old_file(student, tmp_path):
+    old = tmp_path / "onnx/model_q4.onnx"
+    old.parent.mkdir()
+    old.write_bytes(b"old")
+    with pytest.raises(ExportError):
+        api.export(student, to=["onnx-q4"], floor=Floor(mean=0.9999999), output=tmp_path)
+    assert old.read_bytes() == b"old"
+
+
+def test_the_floor_knows_every_figure():
+    floor = Floor(mean=0.9, p5=0.8, points=0.5)
+    assert floor.faults(good_parity()) == []
+    assert floor.faults(good_parity(mean=0.89)) == ["mean cosine 0.8900 is below 0.9"]
+    assert floor.faults(good_parity(p5=0.79)) == ["5th percentile of the cosine 0.7900 is below 0.8"]
+    assert floor.faults(good_parity(lost={"a": 0.0, "b": 1.2})) == ["scores lose 0.60 points, more than 0.5"]
+    assert floor.faults(good_parity(lost={"a": -9.0})) == []
+    nan = float("nan")
+    assert len(floor.faults(good_parity(mean=nan, p5=nan, lost={"a": nan}))) == 3
+
+
+def test_without_scores_no_points_are_lost():
+    assert good_parity(lost={}).points == 0
+
+
+def test_parity_counts_languages_and_points():
+    from babelpress.export.parity import measure_parity
+
+    own = {"en": np.eye(2, dtype=np.float32), "ko": np.eye(2, dtype=np.float32)}
+    turned = np.array([[0.6, 0.8], [0, 1]], dtype=np.float32)
+    found = measure_parity(own, {"en": own["en"], "ko": turned}, scores={"x": 70.0}, exported_scores={"x": 69.5})
+    assert found == Parity(
+        texts=4, largest=pytest.approx(0.8), mean=pytest.approx(0.9), p5=pytest.approx(0.66),
+        lowest_language="ko", lowest_mean=pytest.approx(0.8), lost={"x": 0.5},
+    )  # fmt: skip
+
+
+def test_unknown_formats_are_named_with_the_nearest():
+    with pytest.raises(ExportError, match="'onxx'; did you mean onnx"):
+        choose_formats(["onxx"])
+    with pytest.raises(ExportError, match="name one of: onnx"):
+        choose_formats([])
+    assert [one.name for one in choose_formats(["onnx-q4", "onnx", "onnx-q4"])] == ["onnx-q4", "onnx"]
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_a_missing_package_is_named_with_what_brings_it(monkeypatch, student, tmp_path, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ExportError, match=rf"exports need {package}, .*pip install 'babelpress\[onnx\]'"):
+        api.export(student, to=["onnx"], output=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_no_student_is_refused(tmp_path):
+    with pytest.raises(ExportError, match=r"no modules\.json"):
+        api.export(tmp_path, to=["onnx"])
+
+
+def test_a_missing_text_file_is_refused_before_any_work(student, tmp_path):
+    with pytest.raises(SourceError, match="nowhere"):
+        api.export(student, to=["onnx"], texts=[tmp_path / "nowhere.txt"], output=tmp_path)
+    assert not (tmp_path / "onnx").exists()
+
+
+def test_a_file_of_text_counts_as_a_language_of_its_own(student, tmp_path):
+    (tmp_path / "own.txt").write_text("one\ntwo\nthree\n", encoding="utf-8")
+    (one,) = api.export(student, to=["onnx"], texts=[tmp_path / "own.txt"], output=tmp_path)
+    assert one.parity.texts == 16 * 50 + 3
+
+
+def test_giants_are_refused_before_they_are_read(student, monkeypatch, tmp_path):
+    monkeypatch.setattr("babelpress.export.export._MOST_BYTES", 1000)
+    with pytest.raises(ExportError, match="GiB in fp32; an ONNX file holds"):
+        api.export(student, to=["onnx"], output=tmp_path)
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(student, tmp_path, monkeypatch):
+    import errno
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(BabelpressError, match="the disk is full"):
+        api.export(student, to=["onnx"], output=tmp_path)
+    monkeypatch.undo()
+    assert not list((tmp_path / "onnx").iterdir())
+
+
+def test_a_recipe_checks_its_exports():
+    recipe = Recipe.parse(RECIPE, overrides=["export.formats=[onnx-int8, onnx, onnx]"])
+    assert recipe.export.formats == ("onnx-int8", "onnx")
+    with pytest.raises(BabelpressError, match="did you mean onnx-int8"):
+        Recipe.parse(RECIPE, overrides=["export.formats=[onnx-int9]"])
+    with pytest.raises(BabelpressError, match="STS17 is not among the tasks of the evaluation"):
+        Recipe.parse(RECIPE, overrides=["export.tasks=[STS17]"])

@@ -1,0 +1,119 @@
+"""The graph gives the student's vectors, whatever the family, the batch and the length."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from babelpress.encoders import load_encoder
+from babelpress.export.graph import INPUTS, OPSET, OUTPUTS, trace_graph
+from babelpress.export.runtime import graph_encoder
+from tests.tiny import make_teacher
+
+TEXTS = ["Hello, how are you?", "안녕하세요", "x", "Где находится библиотека? " * 40, "หนังสือ", ""]
+
+
+def session_of(model: SentenceTransformer):
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(trace_graph(model), providers=["CPUExecutionProvider"])
+
+
+def reference(model: SentenceTransformer, ids: torch.Tensor, mask: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    with torch.inference_mode():
+        features = model({"input_ids": ids, "attention_mask": mask})
+    return features["token_embeddings"].numpy(), features["sentence_embedding"].numpy()
+
+
+@pytest.fixture(scope="module", params=["bert", "xlm-roberta"])
+def model(request, tmp_path_factory) -> SentenceTransformer:
+    folder = tmp_path_factory.mktemp("graph") / request.param
+    pad = {"bert": 0, "xlm-roberta": 1}[request.param]
+    return load_encoder(make_teacher(folder, positions=514, model_type=request.param, pad_in_config=pad))
+
+
+@pytest.mark.parametrize(("batch", "length"), [(1, 1), (3, 64), (17, 9), (2, 512)])
+def test_batch_and_length_are_free_d7(model, batch, length):
+    draw = torch.Generator().manual_seed(batch)
+    ids = torch.randint(5, 500, (batch, length), generator=draw)
+    mask = torch.ones_like(ids)
+    for row in range(1, batch):
+        mask[row, max(1, length - row) :] = 0
+    ids = torch.where(mask.bool(), ids, torch.tensor(1))
+    states, embeddings = reference(model, ids, mask)
+    got = session_of(model).run(list(OUTPUTS), {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
+    assert np.abs(got[1] - embeddings).max() < 1e-5
+    real = mask.bool().numpy()
+    assert np.abs(got[0][real] - states[real]).max() < 1e-5
+
+
+def test_the_graph_has_two_inputs_and_no_token_types_b5(model):
+    graph = onnx.load_from_string(trace_graph(model))
+    onnx.checker.check_model(graph, full_check=True)
+    assert tuple(put.name for put in graph.graph.input) == INPUTS
+    assert tuple(put.name for put in graph.graph.output) == OUTPUTS
+    assert [entry.version for entry in graph.opset_import if entry.domain == ""] == [OPSET]
+    assert all(node.domain in ("", "ai.onnx") for node in graph.graph.node)
+
+
+def test_padding_beside_a_longer_text_changes_nothing(model):
+    session = session_of(model)
+    alone = np.array([[0, 7, 8, 9, 2]])
+    (short,) = session.run(["sentence_embedding"], {"input_ids": alone, "attention_mask": np.ones_like(alone)})
+    ids = np.array([[0, 7, 8, 9, 2, 1, 1, 1], [0, 5, 5, 5, 5, 5, 5, 2]])
+    (both,) = session.run(["sentence_embedding"], {"input_ids": ids, "attention_mask": (ids != 1).astype(np.int64)})
+    assert np.abs(both[0] - short[0]).max() < 1e-6
+
+
+def test_tracing_twice_gives_the_same_bytes(model):
+    assert trace_graph(model) == trace_graph(model)
+
+
+def test_the_model_is_as_before_after_a_trace(model):
+    before = model.encode(TEXTS)
+    trace_graph(model)
+    assert np.array_equal(model.encode(TEXTS), before)
+    assert not any(module.training for module in model.modules())
+
+
+def test_other_pooling_and_a_dense_module_are_in_the_graph(tmp_path):
+    folder = make_teacher(tmp_path / "cls")
+    pooling = folder / "1_Pooling" / "config.json"
+    settings = json.loads(pooling.read_text(encoding="utf-8"))
+    pooling.write_text(json.dumps({**settings, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}))
+    from sentence_transformers.sentence_transformer.modules import Dense
+
+    torch.manual_seed(3)
+    plain = load_encoder(folder)
+    model = SentenceTransformer(modules=[plain[0], plain[1], Dense(16, 5), plain[2]], device="cpu").eval()
+    file = tmp_path / "model.onnx"
+    file.write_bytes(trace_graph(model))
+    vectors = graph_encoder(model, file).encode(TEXTS)
+    assert vectors.shape == (len(TEXTS), 5)
+    assert np.abs(vectors - model.encode(TEXTS)).max() < 1e-6
+
+
+def test_an_encoder_that_we_do_not_know_is_exported_as_transformers_runs_it(tmp_path):
+    model = load_encoder(_distilbert(tmp_path / "distilbert"))
+    file = tmp_path / "model.onnx"
+    file.write_bytes(trace_graph(model))
+    assert np.abs(graph_encoder(model, file).encode(TEXTS) - model.encode(TEXTS)).max() < 1e-5
+
+
+def _distilbert(folder: Path) -> Path:
+    """The tiny teacher's tokenizer and modules around another encoder."""
+    from transformers import DistilBertConfig, DistilBertModel
+
+    make_teacher(folder)
+    rows = json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+    (folder / "model.safetensors").unlink()
+    config = DistilBertConfig(vocab_size=rows, dim=16, n_layers=2, n_heads=2, hidden_dim=32, pad_token_id=1)
+    torch.manual_seed(0)
+    DistilBertModel(config).save_pretrained(folder)
+    return folder
