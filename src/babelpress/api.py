@@ -13,12 +13,13 @@ from babelpress import processes
 from babelpress.checks.result import CheckReport
 from babelpress.errors import BabelpressError
 from babelpress.evaluation.compare import Comparison, SubsetRule
+from babelpress.evaluation.entries import Entry, read_entries
 from babelpress.evaluation.results import ModelResult, Results
 from babelpress.files import read_json, replace_file, write_json, write_text
 from babelpress.pipeline import bring_up, open_run
 from babelpress.recipe import Pooler, Recipe
 from babelpress.stages import read_manifest
-from babelpress.steps import Run, read_plans
+from babelpress.steps import Run, read_plans, scored_name
 from babelpress.student.sizing import Size, estimate_size
 from babelpress.teacher import Teacher, locate_teacher
 from babelpress.vocabulary.fertility import LanguageFertility, load_fertility
@@ -281,10 +282,24 @@ def write_card(run: Run, results: Results) -> Path:
     text = render_card(
         results, recipe=run.recipe, teacher=run.teacher, layers=layers, vocabulary=vocabulary,
         fertility=load_fertility(run.path("vocabulary") / "fertility.json"), picture=shown,
+        entries=_student_entries(run, results.models["distilled"]),
     )  # fmt: skip
     replace_file(run.path("student") / PICTURE, lambda path: shutil.copyfile(run.path("report") / PICTURE, path))
     write_text(target, text)
     return target
+
+
+def _student_entries(run: Run, student: ModelResult) -> tuple[Entry, ...]:
+    """Return the student's mteb figures as mteb wrote them."""
+    from babelpress.evaluation.means import EMBEDDED_KINDS
+    from babelpress.tensors import open_checkpoint
+
+    return read_entries(
+        run.path("evaluation") / "mteb",
+        [name for name, score in student.scores.items() if score.kind not in EMBEDDED_KINDS],
+        model_id=scored_name(run.recipe),
+        weights_hash=open_checkpoint(run.path("student")).content_hash(),
+    )
 
 
 def _matrix_parameters(teacher: Teacher, layers: int) -> int:

@@ -305,9 +305,9 @@ def make_evaluation(run: Run, folder: Path) -> dict[str, Any]:
     held_out = first_texts(run.path("corpus"), Split.TEST, recipe.corpus.held_out_limit)
     found = evaluate_models(
         {
-            "teacher": Candidate(run.teacher.folder, f"babelpress/{recipe.name}-teacher"),
-            "pressed": Candidate(run.path("pressed"), f"babelpress/{recipe.name}-pressed"),
-            "distilled": Candidate(run.path("student"), f"babelpress/{recipe.name}"),
+            "teacher": Candidate(run.teacher.folder, f"{scored_name(recipe)}-teacher"),
+            "pressed": Candidate(run.path("pressed"), f"{scored_name(recipe)}-pressed"),
+            "distilled": Candidate(run.path("student"), scored_name(recipe)),
         },
         settings=recipe.evaluation,
         held_out=held_out,
@@ -318,6 +318,11 @@ def make_evaluation(run: Run, folder: Path) -> dict[str, Any]:
     )
     write_json(folder / "models.json", {name: result.model_dump(mode="json") for name, result in found.items()})
     return {"held_out_sentences": len(held_out), "machine": describe_machine()}
+
+
+def scored_name(recipe: Recipe) -> str:
+    """Return the name that mteb keeps the student's results under; it is nobody's on the hub."""
+    return f"babelpress/{recipe.name}"
 
 
 def report_settings(run: Run) -> Any:
