@@ -23,7 +23,7 @@ from babelpress.cli import main
 from babelpress.recipe import Recipe
 from tests.distillation import RECIPE, write_recipe
 
-VERBS = ("run", "plan", "press", "distill", "evaluate", "visualize", "card", "check", "compare", "suites")
+VERBS = ("run", "plan", "press", "distill", "evaluate", "visualize", "card", "check", "compare", "push", "suites")
 RECIPES = ("list", "show", "init")
 
 

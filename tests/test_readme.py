@@ -34,7 +34,7 @@ def test_every_verb_and_make_target_of_the_readme_exists():
 
     shown = "\n".join(_blocks(""))
     verbs = set(re.findall(r"^babelpress (\w+)", shown, flags=re.MULTILINE))
-    assert verbs <= {*_VERBS, "check", "compare", "recipes", "suites"}
+    assert verbs <= {*_VERBS, "check", "compare", "push", "recipes", "suites"}
     assert verbs
     targets = set(re.findall(r"^make (\S+)", shown, flags=re.MULTILINE))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

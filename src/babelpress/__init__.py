@@ -12,7 +12,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from babelpress.api import Plan, card, check, compare, distill, evaluate, load_run, plan, press, run, visualize
+    from babelpress.api import (
+        Plan,
+        card,
+        check,
+        compare,
+        distill,
+        evaluate,
+        load_run,
+        plan,
+        press,
+        push,
+        run,
+        visualize,
+    )
     from babelpress.errors import BabelpressError
     from babelpress.evaluation.results import Results
     from babelpress.recipe import Recipe
@@ -20,8 +33,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Plan": "api", "card": "api", "check": "api", "compare": "api", "distill": "api", "evaluate": "api",
-    "load_run": "api", "plan": "api", "press": "api", "run": "api", "visualize": "api", "BabelpressError": "errors",
-    "Results": "evaluation.results", "Recipe": "recipe", "Teacher": "teacher", "read_teacher": "teacher",
+    "load_run": "api", "plan": "api", "press": "api", "push": "api", "run": "api", "visualize": "api",
+    "BabelpressError": "errors", "Results": "evaluation.results", "Recipe": "recipe", "Teacher": "teacher",
+    "read_teacher": "teacher",
 }  # fmt: skip
 
 __all__ = [
@@ -38,6 +52,7 @@ __all__ = [
     "load_run",
     "plan",
     "press",
+    "push",
     "read_teacher",
     "run",
     "visualize",

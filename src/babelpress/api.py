@@ -17,6 +17,7 @@ from babelpress.evaluation.entries import Entry, read_entries
 from babelpress.evaluation.results import ModelResult, Results
 from babelpress.files import read_json, replace_file, write_json, write_text
 from babelpress.pipeline import bring_up, open_run
+from babelpress.publishing.push import Pushed
 from babelpress.recipe import Pooler, Recipe
 from babelpress.stages import read_manifest
 from babelpress.steps import Run, read_plans, scored_name
@@ -243,6 +244,37 @@ def compare(
     return compare_scores(scored, against=against, groups=groups, rule=SubsetRule(subsets))
 
 
+def push(
+    folder: Path | str,
+    repo_id: str,
+    *,
+    private: bool = False,
+    revision: str = "main",
+    message: str | None = None,
+    create_pr: bool = False,
+    dry_run: bool = False,
+) -> Pushed:
+    """Publish a student's folder (a run's means its student) on the hub: checked first, then sent as one commit.
+
+    `revision` is a branch, made where it is not there; `private` is for a new repository; `create_pr` opens a pull
+    request instead; `dry_run` checks and sends nothing. The folder is not changed: where its card calls the model
+    otherwise, the pushed copy has `repo_id`. The token is that of the hub's client (HF_TOKEN or `hf auth login`).
+    Raises BabelpressError for what cannot be published, HubError with what the hub says.
+    """
+    from huggingface_hub import constants
+
+    from babelpress.publishing import push as publishing
+
+    to = publishing.Destination(repo_id, revision=revision, private=private, create_pr=create_pr)
+    planned = publishing.plan_push(Path(folder), to)
+    if not dry_run:
+        publishing.check_login()
+    publishing.check_student(planned.folder)
+    if dry_run:
+        return publishing.Pushed(planned, constants.ENDPOINT)
+    return publishing.send(planned, message=message)
+
+
 def write_results(run: Run) -> Results:
     """Gather the figures of finished stages into results.json."""
     models = read_json(run.path("evaluation") / "models.json")
@@ -317,6 +349,7 @@ __all__ = [
     "load_run",
     "plan",
     "press",
+    "push",
     "run",
     "visualize",
 ]

@@ -66,7 +66,13 @@ def test_a_source_that_is_named_twice_is_credited_once(teacher):
 
 def test_a_teacher_without_a_licence_is_told_of(teacher):
     unlicensed = dataclasses.replace(teacher, licence=None)
-    assert list_credits(make_recipe(), unlicensed)[0] == Credit(TEACHER, "its folder names no licence")
+    assert list_credits(make_recipe(), unlicensed)[0] == Credit(TEACHER, "its folder names none")
+
+
+def test_the_embedded_teacher_says_where_its_text_is_told_of():
+    assert list_credits(make_recipe(), read_teacher("embedded"))[0] == Credit(
+        "teacher: babelpress/reference-teacher", "apache-2.0", "babelpress; its text: docs/reference_teacher.md there"
+    )
 
 
 def test_the_card_has_a_row_for_each_and_no_text_breaks_its_table(teacher):

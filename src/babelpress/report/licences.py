@@ -68,8 +68,9 @@ def student_licence(recipe: Recipe, teacher: Teacher) -> Licence:
 
 def list_credits(recipe: Recipe, teacher: Teacher) -> list[Credit]:
     """Return the teacher and every source of text, in the recipe's order, each once."""
-    own = _licence(teacher.licence, name=teacher.licence_name) if teacher.licence else None
-    found = [Credit(f"teacher: {teacher_link(teacher)}", own.words if own else "its folder names no licence")]
+    own = _licence(teacher.licence, name=teacher.licence_name).words if teacher.licence else "its folder names none"
+    origin = "babelpress; its text: docs/reference_teacher.md there" if teacher.name == EMBEDDED_ID else ""
+    found = [Credit(f"teacher: {teacher_link(teacher)}", own, origin)]
     for source in recipe.corpus.sources:
         if isinstance(source, BundledSource):
             found.append(Credit("babelpress's own parallel sentences", "apache-2.0", "babelpress"))
