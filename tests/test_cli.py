@@ -20,11 +20,12 @@ from rich.console import Console
 from rich.text import Text
 
 from babelpress import progress
-from babelpress.api import load_run, write_results
+from babelpress.api import load_run
 from babelpress.cli import main
 from babelpress.corpus.bundled import held_out_meanings, load_meanings
 from babelpress.evaluation import speed
 from babelpress.evaluation.results import Measures
+from babelpress.outputs import write_results
 from babelpress.pipeline import STAGES
 from babelpress.recipe import Recipe
 from tests.distillation import RECIPE, write_recipe
@@ -33,7 +34,7 @@ from tests.tiny import make_teacher
 
 VERBS = (
     "run", "plan", "press", "distill", "evaluate", "visualize", "card", "report", "check", "compare", "suites",
-    "measure", "speed",
+    "measure", "speed", "push", "export",
 )  # fmt: skip
 RECIPES = ("list", "show", "init")
 

@@ -10,6 +10,7 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -23,10 +24,10 @@ def online(monkeypatch):
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
 
 
-def http(kind: type[HfHubHTTPError]) -> HfHubHTTPError:
+def http(kind: type[HfHubHTTPError], *, status: int = 404, said: str | None = None) -> HfHubHTTPError:
     """An error of the client, whatever library it speaks HTTP with."""
-    reply: Any = SimpleNamespace(headers={}, request=None)
-    return kind("said\nthe hub", response=reply)
+    reply: Any = SimpleNamespace(headers={}, request=None, status_code=status)
+    return kind("said\nthe hub", response=reply, server_message=said)
 
 
 @pytest.mark.parametrize(
@@ -38,11 +39,37 @@ def http(kind: type[HfHubHTTPError]) -> HfHubHTTPError:
         (OSError(28, "No space left on device"), "disk is full"),
         (LocalEntryNotFoundError("not here"), "cannot be reached"),
         (ConnectionError("refused"), "cannot be reached"),
+        (LocalTokenNotFoundError("no token"), "hf auth login"),
+        *(
+            (http(HfHubHTTPError, status=status), words)
+            for status, words in {
+                400: "refuses the request",
+                401: "does not know the token",
+                403: "write access",
+                404: "nothing there",
+                409: "try again",
+                412: "somebody else",
+                413: "too large",
+                429: "too much",
+                500: "HTTP 500",
+                503: "HTTP 503",
+            }.items()
+        ),
     ],
 )
 def test_every_cause_has_its_own_words(error, words):
     assert words in explain(error)
     assert "\n" not in explain(error)
+
+
+def test_the_hubs_own_words_are_given_in_one_line_and_not_at_any_length():
+    said = explain(http(HfHubHTTPError, status=403, said="you may\nnot " + 1000 * "x"))
+    assert "(to publish, a token with write access is needed): you may not xxx" in said
+    assert len(said) < 300
+
+
+def test_a_status_that_means_nothing_here_is_no_refusal():
+    assert "cannot be reached" in explain(http(HfHubHTTPError, status=418))
 
 
 def test_the_cause_below_is_found():

@@ -60,6 +60,14 @@ def test_a_setting_of_a_later_stage_leaves_the_earlier_ones(tmp_path, tiny_teach
     assert bring_up(run, ["vocabulary", "layers"]) == ["layers"]
 
 
+def test_a_licence_or_an_author_that_is_added_makes_nothing_again(tmp_path, tiny_teacher):
+    make_files(tmp_path / "data", en="word")
+    for more in ("", ", licence: cc-by-4.0", ", licence: mit, attribution: somebody"):
+        source = f"corpus.sources=[{{kind: files, paths: [en/train.txt], language: en{more}}}]"
+        run = small_run(tmp_path, tiny_teacher, source, data_dir=tmp_path / "data")
+        assert bring_up(run, ["corpus"]) == ([] if more else ["corpus"])
+
+
 def make_files(folder, **words: str) -> None:
     for code, word in words.items():
         write_text(folder / code / "train.txt", "".join(f"{word} number {row} of many\n" for row in range(200)))

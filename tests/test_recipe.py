@@ -54,7 +54,7 @@ def fault(*overrides: str, text: str = SMALL) -> str:
 
 
 @pytest.mark.parametrize(
-    "key", ["epochs", "distillation.epoch", "distillation.loss.kl", "corpus.sources.0.variant", "card.licence"]
+    "key", ["epochs", "distillation.epoch", "distillation.loss.kl", "corpus.sources.0.variant", "card.licences"]
 )
 def test_an_unknown_key_is_named_and_refused(key: str):
     where = key.replace("sources.0.", "sources.0.bundled.")

@@ -162,10 +162,16 @@ def check_card(done: Done, tasks: tuple[str, ...]) -> None:
     assert data.language == list(Recipe.load("me5s_v3").languages)
     assert (data.license, data.base_model, data.library_name) == ("mit", TEACHER, "sentence-transformers")
     assert data.pipeline_tag == "sentence-similarity"
-    scores = done.results()["models"]["distilled"]["scores"]
-    assert {found.dataset_name: found.metric_value for found in data.eval_results} == {
-        name: pytest.approx(scores[name]["score"]) for name in tasks
-    }
+    assert data.datasets == list(dict.fromkeys(source.dataset for source in Recipe.load("me5s_v3").corpus.sources))
+    scores, found = done.results()["models"]["distilled"]["scores"], {}
+    for result in data.eval_results:
+        task, subset = result.dataset_name.removeprefix("MTEB ").removesuffix(")").split(" (")
+        assert (result.dataset_config, len(result.dataset_revision)) == (subset, 40)
+        found.setdefault(task, {}).setdefault(subset, []).append(result.metric_value)
+    assert list(found) == list(tasks)
+    for task, subsets in found.items():
+        means = {subset: pytest.approx(np.mean(values), abs=1e-3) for subset, values in subsets.items()}
+        assert scores[task]["subsets"] == means
 
 
 def test_every_model_has_a_finite_score_in_every_task(few):

@@ -178,6 +178,13 @@ def test_the_licence_is_read_from_the_readmes_front_matter(folder, readme, licen
     assert read_teacher(str(folder)).licence == licence
 
 
+def test_the_name_and_the_link_of_another_licence_are_read_with_it(folder):
+    front = "---\nlicense: other\nlicense_name: my-terms\nlicense_link: 5\n---\n"
+    (folder / "README.md").write_text(front, encoding="utf-8")
+    facts = read_teacher(str(folder))
+    assert (facts.licence, facts.licence_name, facts.licence_link) == ("other", "my-terms", None)
+
+
 def test_no_readme_no_licence(folder):
     (folder / "README.md").unlink()
     assert read_teacher(str(folder)).licence is None

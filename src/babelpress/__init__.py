@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         measure,
         plan,
         press,
+        push,
         run,
         speed,
         visualize,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Plan": "api", "card": "api", "check": "api", "compare": "api", "distill": "api", "evaluate": "api",
-    "load_run": "api", "measure": "api", "plan": "api", "press": "api", "run": "api", "speed": "api",
+    "load_run": "api", "measure": "api", "plan": "api", "press": "api", "push": "api", "run": "api", "speed": "api",
     "visualize": "api", "BabelpressError": "errors", "Measures": "evaluation.results",
     "Results": "evaluation.results", "Recipe": "recipe", "Teacher": "teacher", "read_teacher": "teacher",
 }  # fmt: skip
@@ -55,6 +56,7 @@ __all__ = [
     "measure",
     "plan",
     "press",
+    "push",
     "read_teacher",
     "run",
     "speed",

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from babelpress import processes
 from babelpress.checks.result import CheckReport
 from babelpress.errors import BabelpressError, ExportError
 from babelpress.evaluation.comparison import Comparison, SubsetRule
-from babelpress.evaluation.missing import read_missing
-from babelpress.evaluation.results import Measures, ModelResult, Results
+from babelpress.evaluation.results import Measures, Results
 from babelpress.evaluation.speed import SpeedReport
-from babelpress.export.result import FLOOR, Export, Floor, read_exports
-from babelpress.export_steps import place_exports
-from babelpress.files import read_json, replace_file, write_json, write_text
-from babelpress.pipeline import STAGES, bring_up, open_run, stages_of
+from babelpress.export.result import FLOOR, Export, Floor
+from babelpress.files import read_json
+from babelpress.outputs import write_card, write_report, write_results
+from babelpress.pipeline import bring_up, open_run, stages_of
+from babelpress.publishing.push import Pushed
 from babelpress.recipe import Pooler, Recipe
-from babelpress.stages import is_current, read_manifest
 from babelpress.steps import Run, read_plans
 from babelpress.student.sizing import Size, estimate_size
 from babelpress.teacher import Teacher, locate_teacher
@@ -332,81 +329,35 @@ def speed(
     return report_speed(models, text=Path(text) if text else None, sentences=sentences, rounds=rounds)
 
 
-def write_results(run: Run) -> Results:
-    """Gather the figures of finished stages into results.json; those of the report where it is of this student."""
-    models = read_json(run.path("evaluation") / "models.json")
-    reported = is_current(STAGES["report"], run, run.folder)
-    parallel = read_json(run.path("report") / "parallel.json") if reported else {}
-    manifest = read_manifest(run.path("evaluation")) or {}
-    results = Results(
-        recipe=run.recipe.name,
-        teacher_id=run.teacher.name,
-        languages=run.recipe.languages,
-        models={
-            name: ModelResult.model_validate({**figures, "parallel": parallel.get(name)})
-            for name, figures in models.items()
-        },
-        missing=read_missing(run.path("evaluation") / "mteb"),
-        corpus=read_json(run.path("corpus") / "report.json"),
-        distillation=read_json(run.path("distillation") / "report.json"),
-        held_out_sentences=manifest["counts"]["held_out_sentences"],
-        machine=manifest["counts"]["machine"],
-        versions=manifest["versions"],
-        exports=tuple(read_exports(run.path("export"))) if run.recipe.export.formats else (),
-        paths={
-            "student": "student",
-            "pressed": "pressed",
-            "picture": "report/umap.png",
-            "interactive": "report/umap.html",
-            "pictures": "pictures",
-            "card": "student/README.md",
-            "page": "report.html",
-        },
-    )
-    if processes.is_main():
-        place_exports(run)
-        write_json(run.folder / "results.json", results.model_dump(mode="json"))
-    processes.wait()
-    return results
+def push(
+    folder: Path | str,
+    repo_id: str,
+    *,
+    private: bool = False,
+    revision: str = "main",
+    message: str | None = None,
+    create_pr: bool = False,
+    dry_run: bool = False,
+) -> Pushed:
+    """Publish a student's folder (a run's means its student) on the hub: checked first, then sent as one commit.
 
+    `revision` is a branch, made where it is not there; `private` is for a new repository; `create_pr` opens a pull
+    request instead; `dry_run` checks and sends nothing. The folder is not changed: where its card calls the model
+    otherwise, the pushed copy has `repo_id`. The token is that of the hub's client (HF_TOKEN or `hf auth login`).
+    Raises BabelpressError for what cannot be published, HubError with what the hub says.
+    """
+    from huggingface_hub import constants
 
-def write_card(run: Run, results: Results) -> Path:
-    """Write the model card, and the picture beside it."""
-    from babelpress.report.card import PICTURE, render_card
+    from babelpress.publishing import push as publishing
 
-    target = run.path("student") / "README.md"
-    if not processes.is_main():
-        return target
-    layers, vocabulary = read_plans(run)
-    shown = (read_manifest(run.path("report")) or {})["counts"]
-    text = render_card(
-        results, recipe=run.recipe, teacher=run.teacher, layers=layers, vocabulary=vocabulary,
-        fertility=load_fertility(run.path("vocabulary") / "fertility.json"), picture=shown,
-    )  # fmt: skip
-    replace_file(run.path("student") / PICTURE, lambda path: shutil.copyfile(run.path("report") / PICTURE, path))
-    write_text(target, text)
-    return target
-
-
-def write_report(run: Run, results: Results) -> Path:
-    """Write the page of the whole run."""
-    from babelpress.report.page.facts import PageFacts, target_bytes
-    from babelpress.report.page.page import PAGE, render_page
-    from babelpress.report.page.pictures import find_interactive, find_pictures
-
-    target = run.folder / PAGE
-    if not processes.is_main():
-        return target
-    layers, vocabulary = read_plans(run)
-    manifests = {name: manifest for name in STAGES if (manifest := read_manifest(run.path(name)))}
-    facts = PageFacts(
-        results, recipe=run.recipe, teacher=run.teacher, layers=layers, vocabulary=vocabulary,
-        fertility=load_fertility(run.path("vocabulary") / "fertility.json"), manifests=manifests,
-        pictures=find_pictures(run.folder), interactive=find_interactive(run.folder),
-        target_bytes=target_bytes(run.path("targets") / "index.json", run.cache), local_data=run.data_dir is not None,
-    )  # fmt: skip
-    write_text(target, render_page(facts))
-    return target
+    to = publishing.Destination(repo_id, revision=revision, private=private, create_pr=create_pr)
+    planned = publishing.plan_push(Path(folder), to)
+    if not dry_run:
+        publishing.check_login()
+    publishing.check_student(planned.folder)
+    if dry_run:
+        return publishing.Pushed(planned, constants.ENDPOINT)
+    return publishing.send(planned, message=message)
 
 
 def _matrix_parameters(teacher: Teacher, layers: int) -> int:
@@ -426,6 +377,7 @@ __all__ = [
     "measure",
     "plan",
     "press",
+    "push",
     "report",
     "run",
     "speed",

@@ -13,7 +13,7 @@ from babelpress.corpus.contamination import EMBEDDED, SuiteTexts
 from babelpress.corpus.sentence import BadLine, Sentence
 from babelpress.corpus.sources import read_source, source_files
 from babelpress.files import hash_file, hash_json, write_json
-from babelpress.recipe import FileSource, PiecesSource
+from babelpress.recipe import CITATION, FileSource, PiecesSource
 from babelpress.steps import Run, copies, dump
 
 
@@ -27,7 +27,7 @@ def corpus_settings(run: Run) -> Any:
         for file, _ in source_files(source, languages=recipe.languages, data_dir=run.data_dir)
     ]
     return {
-        "corpus": dump(recipe.corpus),
+        "corpus": _without_citations(dump(recipe.corpus)),
         "languages": recipe.languages,
         "seed": recipe.seed,
         "files": files,
@@ -36,6 +36,12 @@ def corpus_settings(run: Run) -> Any:
         "embedded": hash_json([list(meaning.texts.items()) for meaning in load_meanings()]),
         "pieces": run.teacher.fingerprint if any(isinstance(s, PiecesSource) for s in recipe.corpus.sources) else None,
     }
+
+
+def _without_citations(corpus: dict[str, Any]) -> dict[str, Any]:
+    """Return the section without what is only said of its sources."""
+    sources = [{key: value for key, value in source.items() if key not in CITATION} for source in corpus["sources"]]
+    return {**corpus, "sources": sources}
 
 
 def make_corpus(run: Run, folder: Path) -> dict[str, Any]:

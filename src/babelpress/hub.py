@@ -6,22 +6,55 @@ import os
 
 
 def explain(error: BaseException) -> str:
-    """Say in half a line why something could not be had from the hub."""
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    """Say in half a line why something could not be had from the hub, or put there."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        LocalTokenNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
+    meanings = {
+        GatedRepoError: "the hub asks you to accept its terms first (log in with `hf auth login`)",
+        RevisionNotFoundError: "the hub has no such revision of it",
+        RepositoryNotFoundError: "the hub has no repository of that name (or it is private)",
+        LocalTokenNotFoundError: "there is no token for it (log in with `hf auth login`, or set HF_TOKEN)",
+    }
     causes = _chain(error)
-    if any(isinstance(cause, GatedRepoError) for cause in causes):
-        return "the hub asks you to accept its terms first (log in with `hf auth login`)"
-    if any(isinstance(cause, RevisionNotFoundError) for cause in causes):
-        return "the hub has no such revision of it"
-    if any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
-        return "the hub has no repository of that name (or it is private)"
+    for kind, meaning in meanings.items():
+        if any(isinstance(cause, kind) for cause in causes):
+            return meaning
     if any("isk full" in str(cause) or "No space left" in str(cause) for cause in causes):
         return "the disk is full"
+    if refused := _refusal(causes):
+        return refused
     place = os.environ.get("HF_ENDPOINT", "the hub")
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         return "HF_HUB_OFFLINE forbids asking the hub"
     return f"{place} cannot be reached ({type(error).__name__})"
+
+
+_REFUSALS = {
+    400: "the hub refuses the request",
+    401: "the hub does not know the token (log in again with `hf auth login`; HF_TOKEN, where set, goes first)",
+    403: "the hub forbids this (to publish, a token with write access is needed)",
+    404: "the hub has nothing there",
+    409: "the hub was at work on the same thing; try again",
+    412: "somebody else changed it meanwhile; try again",
+    413: "the hub finds it too large",
+    429: "the hub was asked too much lately; try again later",
+}
+
+
+def _refusal(causes: list[BaseException]) -> str | None:
+    """Return what a status of HTTP means, with the hub's own words; None where no reply was a refusal."""
+    for cause in causes:
+        status = getattr(getattr(cause, "response", None), "status_code", None)
+        if status in _REFUSALS or (status or 0) >= 500:
+            said = " ".join(str(getattr(cause, "server_message", None) or "").split())[:200]
+            meaning = _REFUSALS.get(status or 0, f"the hub has trouble of its own (HTTP {status}); try again later")
+            return f"{meaning}: {said}" if said else meaning
+    return None
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -146,7 +146,17 @@ class PiecesSource(_Section):
     texts: int = Field(ge=1)
 
 
-class FileSource(_Section):
+class _OthersText(_Section):
+    """A source of text with authors: its licence and whom they want named, for the card; neither changes a run."""
+
+    licence: str | None = Field(default=None, min_length=1)
+    attribution: str | None = Field(default=None, min_length=1)
+
+
+CITATION = frozenset(_OthersText.model_fields)
+
+
+class FileSource(_OthersText):
     """The user's own files: txt, jsonl, csv and tsv, each also as .gz, and parquet.
 
     Paths may be globs and may hold `{language}`, which stands for each language of the recipe.
@@ -162,7 +172,7 @@ class FileSource(_Section):
     limit: int | None = Field(default=None, ge=1)
 
 
-class HubSource(_Section):
+class HubSource(_OthersText):
     """A hub data set: subsets are given as `{subset: language}`; `limit` is per subset."""
 
     kind: Literal["hub"]
@@ -177,7 +187,7 @@ class HubSource(_Section):
     min_chars: int = Field(default=0, ge=0)
 
 
-class MtebTrainSource(_Section):
+class MtebTrainSource(_OthersText):
     """The *train* splits of mteb tasks, in the recipe's languages."""
 
     kind: Literal["mteb_train"]
@@ -422,9 +432,10 @@ class VisualizationSection(_Section):
 
 
 class CardSection(_Section):
-    """What the model card says that cannot be measured."""
+    """What the model card says that cannot be measured; `licence` is the student's, the teacher's unless given."""
 
     model_id: str | None = None
+    licence: str | None = Field(default=None, min_length=1)
     title: str | None = None
     notes: str = ""
 

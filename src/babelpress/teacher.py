@@ -80,6 +80,8 @@ class Teacher:
     prefix: str
     fingerprint: str
     trust_remote_code: bool = False
+    licence_name: str | None = None  # with the licence "other"
+    licence_link: str | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return the facts as JSON-able values, without the place where the folder lies."""
@@ -150,6 +152,7 @@ def read_teacher(
     sizes = {key: checkpoint.size(key) for key in checkpoint.names() if _counts(key, prefix)}
     pooler = sum(size for key, size in sizes.items() if key.startswith(f"{prefix}pooler."))
     own_prompts, default_prompt = _read_prompts(folder, name)
+    front = _read_front_matter(folder)
     prompts = own_prompts if prompts is None else dict(prompts)
     return Teacher(
         name=name,
@@ -170,13 +173,15 @@ def read_teacher(
         prompts=prompts,
         default_prompt=default_prompt if default_prompt in prompts else None,
         tokenizer_kind=str(tokenizer.family),
-        licence=_read_licence(folder),
+        licence=front.get("license"),
         parameters=sum(sizes.values()),
         parameters_without_pooler=sum(sizes.values()) - pooler,
         weight_bytes=checkpoint.bytes_on_disk(),
         prefix=prefix,
         fingerprint=_fingerprint(folder, checkpoint, modules),
         trust_remote_code=trust_remote_code,
+        licence_name=front.get("license_name"),
+        licence_link=front.get("license_link"),
     )
 
 
@@ -315,18 +320,19 @@ def _read_prompts(folder: Path, name: str) -> tuple[dict[str, str], str | None]:
     return prompts, values.get("default_prompt_name")
 
 
-def _read_licence(folder: Path) -> str | None:
-    """Return the licence named in the front matter of the folder's README, if there is one."""
+def _read_front_matter(folder: Path) -> dict[str, str]:
+    """Return the texts in the front matter of the folder's README, {} where there is none."""
     readme = folder / "README.md"
     if not readme.is_file():
-        return None
+        return {}
     match = re.match(r"---\s*\n(.*?)\n---\s*\n", readme.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
     try:
         values = yaml.safe_load(match.group(1)) if match else None
     except yaml.YAMLError:
-        return None
-    licence = values.get("license") if isinstance(values, dict) else None
-    return licence if isinstance(licence, str) else None
+        return {}
+    if not isinstance(values, dict):
+        return {}
+    return {key: value for key, value in values.items() if isinstance(key, str) and isinstance(value, str)}
 
 
 def _snapshot_revision(folder: Path) -> str | None:

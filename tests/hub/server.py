@@ -90,6 +90,11 @@ class _BlobIds:
 class StandInHub:
     """Serve `root/models/<org>/<name>` and `root/datasets/<org>/<name>` as a hub."""
 
+    @property
+    def handler(self) -> type[Handler]:
+        """Return what answers its requests."""
+        return Handler
+
     def __init__(self, root: Path) -> None:
         """Remember the folder to serve."""
         self.root = Path(root).resolve()
@@ -122,7 +127,7 @@ class StandInHub:
 
     def __enter__(self) -> StandInHub:
         """Start serving on a free port."""
-        handler = type("BoundHandler", (_Handler,), {"hub": self})
+        handler = type("BoundHandler", (self.handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -239,7 +244,7 @@ def _chunks(stream: BinaryIO, length: int) -> Iterator[bytes]:
         yield chunk
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     """Answer hub requests for one stand-in."""
 
     hub: StandInHub
@@ -263,14 +268,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         """Route a request and turn refusals into hub errors."""
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.hub.requests.append(self.path)
         try:
-            self._route(body)
+            self._route(self._body())
         except HubError as error:
             self._refuse(error)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
+
+    def _body(self) -> bytes:
+        """Read what was sent with the request."""
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def _route(self, body: bytes) -> None:
         """Pick the endpoint for the request's path."""
@@ -303,10 +311,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             raise HubError(404, "NotFound", f"no such endpoint: {verb!r}")
 
-    def _send_json(self, value: object) -> None:
+    def _send_json(self, value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> None:
         """Send a JSON reply."""
         data = json.dumps(value, ensure_ascii=False).encode()
-        self._start(200, len(data), {"Content-Type": "application/json; charset=utf-8"})
+        self._start(status, len(data), {"Content-Type": "application/json; charset=utf-8", **(headers or {})})
         if self.command != "HEAD":
             self.wfile.write(data)
 

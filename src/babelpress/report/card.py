@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from langcodes import Language
 
+from babelpress.evaluation.entries import Entry
 from babelpress.evaluation.means import EMBEDDED_KINDS, Groups, TaskMean, count_means, group_by_kind, kept
 from babelpress.evaluation.results import ModelResult, Results
 from babelpress.evaluation.suites import find_suite
 from babelpress.recipe import DistillationSection, LossSection, Recipe
 from babelpress.report.card_tables import parallel_table, speed_table
+from babelpress.report.licences import UNKNOWN, list_credits, student_licence, teacher_link
+from babelpress.report.metadata import build_metadata, model_id
 from babelpress.student.layers import LayerPlan
-from babelpress.teacher import EMBEDDED_ID, Teacher
+from babelpress.teacher import Teacher
 from babelpress.vocabulary.fertility import LanguageFertility
 from babelpress.vocabulary.plan import VocabularyPlan
 
 PICTURE = "umap.png"
-_TAGS = ("sentence-transformers", "feature-extraction", "multilingual", "distillation", "babelpress")
 
 
 def render_card(
@@ -31,12 +33,17 @@ def render_card(
     vocabulary: VocabularyPlan,
     fertility: dict[str, LanguageFertility],
     picture: dict[str, Any],
+    entries: Sequence[Entry] = (),
 ) -> str:
-    """Return README.md: the hub's metadata and the text. `picture` says what umap.png shows."""
+    """Return README.md: the hub's metadata and the text.
+
+    `picture` says what umap.png shows, `entries` are the student's mteb figures, for the metadata.
+    """
     environment = Environment(
         loader=PackageLoader("babelpress.report"), undefined=StrictUndefined, keep_trailing_newline=True
     )
     environment.globals["mib"] = lambda size: f"{size / 2**20:.1f}"
+    environment.filters["cell"] = lambda text: " ".join(text.split()).replace("|", "\\|")
     student, original = results.models["distilled"], results.models["teacher"]
     names = {code: Language.get(code).display_name() for code in recipe.languages}
     text = environment.get_template("card.md.jinja").render(
@@ -45,7 +52,7 @@ def render_card(
         notes=recipe.card.notes,
         recipe=recipe,
         teacher=teacher,
-        teacher_link=_teacher_link(teacher),
+        teacher_link=teacher_link(teacher),
         teacher_result=original,
         teacher_fp32_bytes=4 * original.parameters,
         pressed=results.models["pressed"],
@@ -61,7 +68,11 @@ def render_card(
         fertility=fertility,
         missing=results.missing,
         tables=_tables(student, original, _suite_groups(recipe) or group_by_kind(student.scores)),
-        licence_text=_licence_text(teacher),
+        embedded=[name for name, score in student.scores.items() if score.kind in EMBEDDED_KINDS],
+        uncommitted=list(dict.fromkeys(entry.task for entry in entries if entry.revision is None)),
+        module_words=_module_words(teacher),
+        licence_text=_licence_text(recipe, teacher),
+        credits=list_credits(recipe, teacher),
         loss_words=_loss_words(recipe.distillation.loss),
         trained_length=recipe.distillation.long_length or recipe.distillation.max_length,
         long_words=_long_words(recipe.distillation),
@@ -74,33 +85,8 @@ def render_card(
         language_words=", ".join(f"{name} ({code})" for code, name in names.items()),
         versions=results.versions,
     )
-    return f"---\n{_metadata(results, recipe=recipe, teacher=teacher).to_yaml()}\n---\n\n{text}"
-
-
-def model_id(recipe: Recipe) -> str:
-    """Return the student's name on the hub: the recipe's, or one made of it."""
-    return recipe.card.model_id or f"babelpress/{recipe.name}"
-
-
-def _metadata(results: Results, *, recipe: Recipe, teacher: Teacher) -> ModelCardData:
-    student = results.models["distilled"]
-    tasks = {name: score for name, score in student.scores.items() if score.kind not in EMBEDDED_KINDS}
-    return ModelCardData(
-        language=list(recipe.languages),
-        license=teacher.licence or "other",
-        library_name="sentence-transformers",
-        pipeline_tag="sentence-similarity",
-        base_model=teacher.name,
-        tags=[*_TAGS, *(["mteb"] if tasks else [])],
-        model_name=model_id(recipe),
-        eval_results=[
-            EvalResult(
-                task_type=score.kind, dataset_type=f"mteb/{name}", dataset_name=name, metric_type="main_score",
-                metric_value=round(score.score, 4),
-            )
-            for name, score in tasks.items()
-        ] or None,
-    )  # fmt: skip
+    metadata = build_metadata(recipe=recipe, teacher=teacher, entries=entries)
+    return f"---\n{metadata.to_yaml()}\n---\n\n{text}"
 
 
 def _timed(recipe: Recipe, results: Results) -> int:
@@ -148,16 +134,17 @@ def _best(row: TaskMean) -> str:
     return ", ".join(f"{subset} {value:.2f}" for subset, value in row.best)
 
 
-def _teacher_link(teacher: Teacher) -> str:
-    """Return the teacher's name, as a link where it is a hub id (a folder's own name is none)."""
-    published = "/" in teacher.name and teacher.name != EMBEDDED_ID
-    return f"[{teacher.name}](https://huggingface.co/{teacher.name})" if published else teacher.name
+def _module_words(teacher: Teacher) -> str:
+    """Return the student's modules, which are the teacher's, in the order in which a text goes through them."""
+    kinds = {"Transformer": f"Transformer ({teacher.architecture})", "Pooling": f"Pooling ({teacher.pooling})"}
+    return " → ".join(kinds.get(module.kind, module.kind) for module in teacher.modules)
 
 
-def _licence_text(teacher: Teacher) -> str:
-    if teacher.licence:
-        return f"{teacher.licence}, as the teacher's."
-    return "the teacher's folder names none; ask its authors before you publish."
+def _licence_text(recipe: Recipe, teacher: Teacher) -> str:
+    licence = student_licence(recipe, teacher)
+    if licence.id == UNKNOWN:
+        return "the teacher's folder names none; ask its authors before you publish."
+    return f"{licence.words}, {'as the recipe says' if recipe.card.licence else 'that of the teacher'}."
 
 
 def _loss_words(loss: LossSection) -> str:

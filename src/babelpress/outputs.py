@@ -1,0 +1,112 @@
+"""What is written from finished stages, every time: results.json, the card, the page of the run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from babelpress import processes
+from babelpress.evaluation.entries import Entry, read_entries
+from babelpress.evaluation.missing import read_missing
+from babelpress.evaluation.results import STUDENT, ModelResult, Results
+from babelpress.export.result import read_exports
+from babelpress.export_steps import place_exports
+from babelpress.files import read_json, replace_file, write_json, write_text
+from babelpress.pipeline import STAGES
+from babelpress.stages import is_current, read_manifest
+from babelpress.steps import Run, read_plans
+from babelpress.vocabulary.fertility import load_fertility
+
+
+def write_results(run: Run) -> Results:
+    """Gather the figures of finished stages into results.json; those of the report where it is of this student."""
+    models = read_json(run.path("evaluation") / "models.json")
+    reported = is_current(STAGES["report"], run, run.folder)
+    parallel = read_json(run.path("report") / "parallel.json") if reported else {}
+    manifest = read_manifest(run.path("evaluation")) or {}
+    results = Results(
+        recipe=run.recipe.name,
+        teacher_id=run.teacher.name,
+        languages=run.recipe.languages,
+        models={
+            name: ModelResult.model_validate({**figures, "parallel": parallel.get(name)})
+            for name, figures in models.items()
+        },
+        missing=read_missing(run.path("evaluation") / "mteb"),
+        corpus=read_json(run.path("corpus") / "report.json"),
+        distillation=read_json(run.path("distillation") / "report.json"),
+        held_out_sentences=manifest["counts"]["held_out_sentences"],
+        machine=manifest["counts"]["machine"],
+        versions=manifest["versions"],
+        exports=tuple(read_exports(run.path("export"))) if run.recipe.export.formats else (),
+        paths={
+            "student": "student",
+            "pressed": "pressed",
+            "picture": "report/umap.png",
+            "interactive": "report/umap.html",
+            "pictures": "pictures",
+            "card": "student/README.md",
+            "page": "report.html",
+        },
+    )
+    if processes.is_main():
+        place_exports(run)
+        write_json(run.folder / "results.json", results.model_dump(mode="json"))
+    processes.wait()
+    return results
+
+
+def write_card(run: Run, results: Results) -> Path:
+    """Write the model card, and the picture beside it."""
+    from babelpress.report.card import PICTURE, render_card
+
+    target = run.path("student") / "README.md"
+    if not processes.is_main():
+        return target
+    layers, vocabulary = read_plans(run)
+    shown = (read_manifest(run.path("report")) or {})["counts"]
+    text = render_card(
+        results, recipe=run.recipe, teacher=run.teacher, layers=layers, vocabulary=vocabulary,
+        fertility=load_fertility(run.path("vocabulary") / "fertility.json"), picture=shown,
+        entries=_student_entries(run, results.models[STUDENT]),
+    )  # fmt: skip
+    replace_file(run.path("student") / PICTURE, lambda path: shutil.copyfile(run.path("report") / PICTURE, path))
+    write_text(target, text)
+    return target
+
+
+def write_report(run: Run, results: Results) -> Path:
+    """Write the page of the whole run."""
+    from babelpress.report.licences import list_credits
+    from babelpress.report.page.facts import PageFacts, target_bytes
+    from babelpress.report.page.page import PAGE, render_page
+    from babelpress.report.page.pictures import find_interactive, find_pictures
+
+    target = run.folder / PAGE
+    if not processes.is_main():
+        return target
+    layers, vocabulary = read_plans(run)
+    manifests = {name: manifest for name in STAGES if (manifest := read_manifest(run.path(name)))}
+    facts = PageFacts(
+        results, recipe=run.recipe, teacher=run.teacher, layers=layers, vocabulary=vocabulary,
+        fertility=load_fertility(run.path("vocabulary") / "fertility.json"), manifests=manifests,
+        pictures=find_pictures(run.folder), interactive=find_interactive(run.folder),
+        target_bytes=target_bytes(run.path("targets") / "index.json", run.cache), local_data=run.data_dir is not None,
+        credits=tuple(credit.plain for credit in list_credits(run.recipe, run.teacher)),
+    )  # fmt: skip
+    write_text(target, render_page(facts))
+    return target
+
+
+def _student_entries(run: Run, student: ModelResult) -> tuple[Entry, ...]:
+    """Return the student's mteb figures as mteb wrote them."""
+    from babelpress.evaluation.evaluate import model_id
+    from babelpress.evaluation.means import EMBEDDED_KINDS
+    from babelpress.tensors import open_checkpoint
+
+    return read_entries(
+        run.path("evaluation") / "mteb",
+        [name for name, score in student.scores.items() if score.kind not in EMBEDDED_KINDS],
+        model_id=model_id(run.recipe.name, STUDENT),
+        weights_hash=open_checkpoint(run.path("student")).content_hash(),
+    )
