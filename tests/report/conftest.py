@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from babelpress.teacher import Teacher, read_teacher
 from tests.report.browser import Browser
+from tests.report.figures import NAME
 from tests.report.html import Element
 from tests.report.page_figures import make_facts, make_plain_facts, read_page
 
@@ -27,6 +29,12 @@ def browser() -> Iterator[Browser]:
     opened = Browser.start(chromium, driver)
     yield opened
     opened.driver.quit()
+
+
+@pytest.fixture(scope="session")
+def teacher(tiny_teacher: Path) -> Teacher:
+    """The tiny teacher under the name of a published one."""
+    return read_teacher(str(tiny_teacher), name=NAME)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ layers: {method: uniform, count: 2}
 vocabulary: {size: 1000}
 distillation: {batch_size: 77, learning_rate: 3.25e-5, weight_decay: 0.017, clip_norm: 1.9, max_length: 48}
 """
+NAME = "intfloat/multilingual-e5-small"
 MODELS = ("teacher", "pressed", "distilled")
 SUBSETS = ("ar-ar", "en-de", "en-en", "es-en", "ko-ko", "nl-en")
 TASKS = ("Banking77Classification", "STS17", "STSBenchmark")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from pathlib import Path
 from typing import Any
 
-import pytest
 from huggingface_hub import ModelCard
 
 from babelpress.evaluation.published import find_published
@@ -16,6 +14,7 @@ from babelpress.evaluation.speed import SINGLES
 from babelpress.report.card import render_card
 from babelpress.teacher import Teacher, read_teacher
 from tests.report.figures import (
+    NAME,
     TASKS,
     make_entries,
     make_fertility,
@@ -25,13 +24,6 @@ from tests.report.figures import (
     make_vocabulary,
 )
 from tests.tiny import make_teacher
-
-NAME = "intfloat/multilingual-e5-small"
-
-
-@pytest.fixture(scope="module")
-def teacher(tiny_teacher: Path) -> Teacher:
-    return read_teacher(str(tiny_teacher), name=NAME)
 
 
 def card(teacher: Teacher, results: Results | None = None, **changes: Any) -> str:

@@ -9,10 +9,9 @@ import pytest
 
 from babelpress.report.licences import Credit, list_credits
 from babelpress.teacher import Teacher, read_teacher
-from tests.report.figures import make_recipe
+from tests.report.figures import NAME, make_recipe
 from tests.report.test_card import card, row
 
-NAME = "intfloat/multilingual-e5-small"
 TEACHER = f"teacher: [{NAME}](https://huggingface.co/{NAME})"
 BANKING = "[mteb/banking77](https://huggingface.co/datasets/mteb/banking77)"
 UNSTATED = "licence not stated in the recipe"

@@ -16,11 +16,10 @@ from babelpress.recipe import Recipe
 from babelpress.report.metadata import build_metadata, model_id
 from babelpress.teacher import Teacher, read_teacher
 from tests.hub.card_rules import card_faults
-from tests.report.figures import SUBSETS, make_entries, make_recipe, make_results
+from tests.report.figures import NAME, SUBSETS, make_entries, make_recipe, make_results
 from tests.report.test_card import card
 from tests.tiny import make_teacher
 
-NAME = "intfloat/multilingual-e5-small"
 HUB_SOURCE = "{kind: hub, dataset: mteb/banking77, language: en, columns: [text]}"
 
 

@@ -13,6 +13,7 @@ from babelpress.evaluation.means import EMBEDDED_KINDS, Groups, TaskMean, count_
 from babelpress.evaluation.results import ModelResult, Results
 from babelpress.evaluation.suites import find_suite
 from babelpress.recipe import DistillationSection, LossSection, Recipe
+from babelpress.report.card_measures import closeness_rows, disturbed_rows, export_rows, language_rows, length_rows
 from babelpress.report.card_tables import parallel_table, speed_table
 from babelpress.report.licences import UNKNOWN, list_credits, student_licence, teacher_link
 from babelpress.report.metadata import build_metadata, model_id
@@ -57,6 +58,12 @@ def render_card(
         teacher_fp32_bytes=4 * original.parameters,
         pressed=results.models["pressed"],
         student=student,
+        closeness=closeness_rows(results.models["pressed"], student),
+        by_language=language_rows(student),
+        by_length=length_rows(student),
+        disturbed=disturbed_rows(original, student),
+        exports=export_rows(results.exports),
+        interval_words=_interval_words(student),
         speed=speed_table(original, student, sentences=_timed(recipe, results)),
         parallel=parallel_table(original, results.models["pressed"], student),
         corpus=results.corpus,
@@ -87,6 +94,18 @@ def render_card(
     )
     metadata = build_metadata(recipe=recipe, teacher=teacher, entries=entries)
     return f"---\n{metadata.to_yaml()}\n---\n\n{text}"
+
+
+def _interval_words(student: ModelResult) -> str:
+    """Return the average's and the retention's 95 % intervals in words, nothing where there are none."""
+    if student.average_interval is None or student.retention_interval is None:
+        return ""
+    low, high = student.average_interval
+    least, most = (100 * bound for bound in student.retention_interval)
+    return (
+        f" By bootstrap over sentences (95 %), this model's average lies between {low:.2f} and {high:.2f}, what it "
+        f"keeps of the teacher's between {least:.1f} % and {most:.1f} % (both scored on the same resamples)."
+    )
 
 
 def _timed(recipe: Recipe, results: Results) -> int:

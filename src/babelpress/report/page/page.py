@@ -11,6 +11,7 @@ from markupsafe import Markup
 from babelpress.report.page.asked import tell_recipe
 from babelpress.report.page.blocks import Prose, Section
 from babelpress.report.page.drawings import Figure
+from babelpress.report.page.exports import tell_exports
 from babelpress.report.page.facts import PageFacts
 from babelpress.report.page.head import measure_tiles, name_student, say_what_it_is
 from babelpress.report.page.kept import tell_kept, tell_sizes
@@ -61,6 +62,7 @@ def tell_all(facts: PageFacts) -> list[Section]:
         tell_scores(facts),
         tell_measures(facts),
         tell_speed(facts),
+        tell_exports(facts),
         tell_pictures(facts),
         tell_cost(facts),
         tell_contamination(facts),

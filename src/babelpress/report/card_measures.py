@@ -1,0 +1,92 @@
+"""Tables of the card for what any text tells of a student, and for its exports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from babelpress.evaluation.results import ModelResult
+from babelpress.export.result import Export
+
+_CLOSE = (
+    ("cosine to the teacher, mean", "cosine"),
+    ("cosine to the teacher, 5th percentile", "cosine_p5"),
+    ("ten nearest texts that are the teacher's ten", "overlap"),
+    ("drop-in recall: this model's queries, the teacher's index", "student_queries"),
+    ("drop-in recall: the teacher's queries, this model's index", "teacher_queries"),
+)
+_DISTURBANCES = {
+    "typos": "typing errors in 5 % of the letters",
+    "lower": "lower case",
+    "upper": "capitals",
+    "diacritics": "accents left out",
+    "spaces": "a tenth of the spaces lost",
+    "punctuation": "no punctuation",
+}
+
+
+def closeness_rows(pressed: ModelResult, student: ModelResult) -> list[tuple[str, str, str]]:
+    """Return what is kept of the teacher's embeddings, row by row: name, pressed, student."""
+    if pressed.measures is None or student.measures is None:
+        return []
+    before, after = pressed.measures.overall, student.measures.overall
+    rows = [(name, _share(getattr(before, key), key), _share(getattr(after, key), key)) for name, key in _CLOSE]
+    return [row for row in rows if row[2]]
+
+
+def language_rows(student: ModelResult) -> list[tuple[str, ...]]:
+    """Return, for each language, texts, cosine, 5th percentile and overlap."""
+    found = student.measures.by_language if student.measures else {}
+    return [
+        (code, f"{near.texts:,}", f"{near.cosine:.3f}", f"{near.cosine_p5:.3f}", _share(near.overlap, "overlap") or "–")
+        for code, near in found.items()
+    ]
+
+
+def length_rows(student: ModelResult) -> list[tuple[str, str, str]]:
+    """Return, for each length in the teacher's tokens, mean and 5th percentile of the cosine."""
+    found = student.measures.by_length if student.measures else ()
+    return [(str(at.tokens), f"{at.cosine:.3f}", f"{at.cosine_p5:.3f}") for at in found]
+
+
+def disturbed_rows(teacher: ModelResult, student: ModelResult) -> list[tuple[str, ...]]:
+    """Return, for each disturbance, how often teacher and student find the text that it was, and of how many."""
+    if teacher.measures is None or student.measures is None:
+        return []
+    theirs, own = teacher.measures.disturbed, student.measures.disturbed
+    return [
+        (
+            _DISTURBANCES.get(name, name),
+            _share(theirs[name].found, ""),
+            _share(own[name].found, ""),
+            str(own[name].texts),
+        )
+        for name in own
+        if name in theirs
+    ]
+
+
+def export_rows(exports: Sequence[Export]) -> list[dict[str, Any]]:
+    """Return the exports, beside the student."""
+    return [
+        {
+            "file": one.file,
+            "mib": f"{one.bytes / 2**20:.1f}",
+            "mean": f"{one.parity.mean:.4f}",
+            "p5": f"{one.parity.p5:.4f}",
+            "lowest": f"{one.parity.lowest_mean:.4f} ({one.parity.lowest_language})",
+            "points": f"{one.parity.points:.2f}",
+            "texts": one.parity.texts,
+        }
+        for one in exports
+    ]
+
+
+def _share(value: float | None, key: str) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if key.startswith("cosine") else _percent(value)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"

@@ -1,0 +1,32 @@
+"""Exports: what the student became for other runtimes, and how near to it that is."""
+
+from __future__ import annotations
+
+from babelpress.report.page.blocks import Cell, Column, Prose, Row, Section, Table
+from babelpress.report.page.facts import PageFacts
+from babelpress.report.page.wording import decimal, language, mib
+
+_STAGES = ("export",)
+
+
+def tell_exports(facts: PageFacts) -> Section | None:
+    """Return the section of exports; None where there are none."""
+    exports = facts.results.exports
+    if not exports:
+        return None
+    words = (
+        f"Cosines are to the student's own embeddings, over {exports[0].parity.texts:,} held-out texts of every "
+        "language; points are what the mean of its scores loses. An export further away than the recipe allows is not "
+        "written."
+    )
+    columns = ("size", "cosine, mean", "5th percentile", "lowest language", "largest difference", "points lost")
+    rows = tuple(
+        Row(one.file, (
+            Cell(mib(one.bytes)), Cell(decimal(one.parity.mean, 4)), Cell(decimal(one.parity.p5, 4)),
+            Cell(decimal(one.parity.lowest_mean, 4), language(one.parity.lowest_language)),
+            Cell(f"{one.parity.largest:.1e}"), Cell(decimal(one.parity.points, 2)),
+        ), small=one.name)
+        for one in exports
+    )  # fmt: skip
+    table = Table("table-exports", "Exports", (Column("file", number=False), *map(Column, columns)), rows, _STAGES)
+    return Section("exports", "Exports", (Prose(words), table))

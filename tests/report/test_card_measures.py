@@ -1,0 +1,89 @@
+"""The card's tables of what any text tells, and of exports: every figure in its place, nothing where nothing is."""
+
+from __future__ import annotations
+
+import pytest
+
+from babelpress.evaluation.results import AtLength, Closeness, Disturbed, Measures
+from babelpress.export.result import Export
+from babelpress.report.card_measures import closeness_rows, disturbed_rows, export_rows, language_rows, length_rows
+from tests.export import good_parity
+from tests.report.figures import make_model, make_results
+from tests.report.test_card import card
+
+
+def measured(number: int, **changes):
+    near = Closeness(
+        texts=1_234, cosine=0.8 + number / 100, cosine_p5=0.7 + number / 100, overlap=0.5 + number / 100,
+        student_queries=0.4 + number / 100, teacher_queries=0.3 + number / 100,
+    )  # fmt: skip
+    small = Closeness(texts=7, cosine=0.61, cosine_p5=0.52)
+    measures = Measures(
+        overall=near, by_language={"ko": near, "pt": small},
+        by_length=(AtLength(tokens=8, texts=64, cosine=0.91, cosine_p5=0.82),),
+        disturbed={"typos": Disturbed(found=0.95 - number / 100, cosine=0.9, texts=180)},
+    ).model_copy(update=changes)  # fmt: skip
+    return make_model(number).model_copy(update={"measures": measures})
+
+
+def test_nearness_is_a_row_a_figure_pressed_beside_student():
+    rows = closeness_rows(measured(2), measured(3))
+    assert [row[1:] for row in rows] == [
+        ("0.820", "0.830"), ("0.720", "0.730"), ("52.0 %", "53.0 %"), ("42.0 %", "43.0 %"), ("32.0 %", "33.0 %"),
+    ]  # fmt: skip
+
+
+def test_figures_that_there_are_not_are_no_rows():
+    few = Closeness(texts=7, cosine=0.61, cosine_p5=0.52)
+    assert len(closeness_rows(measured(2), measured(3, overall=few))) == 2
+    assert closeness_rows(make_model(2), make_model(3)) == []
+    assert (language_rows(make_model(3)), length_rows(make_model(3)), disturbed_rows(make_model(1), make_model(3))) == (
+        [], [], [],
+    )  # fmt: skip
+
+
+def test_languages_lengths_and_disturbances():
+    assert language_rows(measured(3)) == [
+        ("ko", "1,234", "0.830", "0.730", "53.0 %"), ("pt", "7", "0.610", "0.520", "–"),
+    ]  # fmt: skip
+    assert length_rows(measured(3)) == [("8", "0.910", "0.820")]
+    assert disturbed_rows(measured(1), measured(3)) == [
+        ("typing errors in 5 % of the letters", "94.0 %", "92.0 %", "180")
+    ]
+
+
+def test_exports_beside_the_student():
+    (row,) = export_rows([Export("onnx-int8", "onnx/model_quantized.onnx", 3 * 2**20, good_parity())])
+    assert row == {
+        "file": "onnx/model_quantized.onnx", "mib": "3.0", "mean": "0.9990", "p5": "0.9950", "lowest": "0.9980 (th)",
+        "points": "0.10", "texts": 800,
+    }  # fmt: skip
+
+
+def test_the_card_tells_of_them(teacher):
+    results = make_results()
+    models = {name: measured(number) for number, name in enumerate(results.models, 1)}
+    export = Export("onnx-int8", "onnx/model_quantized.onnx", 3 * 2**20, good_parity())
+    text = card(teacher, results.model_copy(update={"models": models, "exports": (export,)}))
+    for part in (
+        "## Beside the teacher", "| ten nearest texts that are the teacher's ten | 52.0 % | 53.0 % |", "| 8 | 0.910 |",
+        "| typing errors in 5 % of the letters | 94.0 % | 92.0 % | 180 |", "| pt | 7 | 0.610 | 0.520 | – |",
+        "## Exports", "| `onnx/model_quantized.onnx` | 3.0 | 0.9990 | 0.9950 | 0.9980 (th) | 0.10 |",
+        "over 800 held-out",
+    ):  # fmt: skip
+        assert part in text, part
+
+
+@pytest.mark.parametrize("heading", ["## Beside the teacher", "## Exports"])
+def test_without_them_the_card_has_no_such_section(teacher, heading):
+    assert heading not in card(teacher)
+
+
+def test_the_intervals_of_average_and_retention_are_told(teacher):
+    results = make_results()
+    own = results.models["distilled"].model_copy(
+        update={"average_interval": (51.5, 53.25), "retention_interval": (0.8, 0.857)}
+    )
+    text = card(teacher, results.model_copy(update={"models": {**results.models, "distilled": own}}))
+    assert "average lies between 51.50 and 53.25, what it keeps of the teacher's between 80.0 % and 85.7 %" in text
+    assert "bootstrap" not in card(teacher)
