@@ -23,6 +23,7 @@ from babelpress import progress
 from babelpress.api import load_run
 from babelpress.cli import main
 from babelpress.corpus.bundled import held_out_meanings, load_meanings
+from babelpress.errors import BabelpressError
 from babelpress.evaluation import speed
 from babelpress.evaluation.results import Measures
 from babelpress.outputs import write_results
@@ -457,6 +458,20 @@ def test_a_finished_run_is_compared_with_its_own_teacher(call, whole):
     assert facts["overall"]["cells"][1]["kept"] == pytest.approx(student["retention"])
 
 
+def test_a_prompt_keeps_its_blanks_and_may_hold_an_equals_sign(call, monkeypatch):
+    from babelpress import api
+
+    given = {}
+
+    def compare(models, **named):
+        given.update(named)
+        raise BabelpressError("enough")
+
+    monkeypatch.setattr(api, "compare", compare)
+    call("compare", *BOTH, "--prompt", "query=query: ", "--prompt", "STS=a=b", "--batch-size", "7")
+    assert (given["prompts"], given["batch_size"]) == ({"query": "query: ", "STS": "a=b"}, 7)
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
@@ -471,6 +486,9 @@ def test_a_finished_run_is_compared_with_its_own_teacher(call, whole):
         (("--output", "a.txt"), "must end in .md, .csv, .json, or give --format"),
         (("--tasks", "Tatoeba"), "has none of Tatoeba"),
         (("--data-dir", "gone"), "--data-dir gone is not a folder"),
+        (("--prompt", "query"), "--prompt 'query' is not NAME=TEXT"),
+        (("--prompt", "query=a", "--prompt", "query=b"), "--prompt query is given twice"),
+        (("--batch-size", "0"), "--batch-size is 0; it must be 1 or more"),
     ],
 )
 def test_a_comparison_that_cannot_be_is_one_line_and_no_file(call, tmp_path, monkeypatch, arguments, part):
@@ -730,6 +748,16 @@ def test_a_bar_fits_80_columns(terminal):
     with progress.bar("targets: encoding with the teacher", total=20_000_000, unit="sentences") as advance:
         advance(12_345_678, note="held-out loss 0.1234")
     assert max(Text.from_ansi(line).cell_len for line in terminal.getvalue().splitlines()) <= 80
+
+
+def test_a_bar_of_unlike_items_shows_no_rate_and_fits_80_columns(terminal):
+    with progress.bar("evaluation", total=78, unit="tasks", timed=False) as advance:
+        advance(7, note="about 12 min left: AmazonCounterfactualClassification (a model of a long name)")
+    text = terminal.getvalue()
+    assert "7/78" in text
+    assert "about 12 min left" in text
+    assert "tasks/s" not in text
+    assert max(Text.from_ansi(line).cell_len for line in text.splitlines()) <= 80
 
 
 def test_a_bar_in_a_pipe_or_a_library_draws_nothing(monkeypatch):

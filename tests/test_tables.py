@@ -82,6 +82,26 @@ def test_a_score_that_a_model_lacks_is_said_to_be_missing():
     assert "missing" in line
 
 
+def test_a_task_that_failed_is_missing_for_all_and_the_reason_stands_below():
+    results = make_results().model_copy(update={"missing": {"STS12": "RuntimeError: no [bold]memory[/bold]"}})
+    text = shown(results_view(results, Path("runs/try")))
+    line = next(line for line in text.splitlines() if line.startswith("STS12"))
+    assert line.split().count("missing") == 3
+    assert "tried again at the next run: STS12: RuntimeError: no [bold]memory[/bold]" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_intervals_of_average_and_retention_stand_below_them():
+    results = make_results()
+    distilled = results.models["distilled"].model_copy(
+        update={"average_interval": (55.1234, 57.0), "retention_interval": (0.8012, 0.8321)}
+    )
+    text = shown(results_table(results.model_copy(update={"models": {**results.models, "distilled": distilled}})))
+    lines = [line for line in text.splitlines() if line.startswith("… 95 % interval")]
+    assert [line.split()[-1] for line in lines] == ["55.12–57.00", "80.1–83.2"]
+    assert "interval" not in shown(results_table(results))
+
+
 def test_retention_is_shown_in_percent():
     line = next(line for line in shown(results_table(make_results())).splitlines() if line.startswith("retention"))
     assert [cell for cell in line.replace("│", " ").split() if cell[0].isdigit()] == ["100.0", "90.8", "81.7"]

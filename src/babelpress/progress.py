@@ -18,6 +18,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 T = TypeVar("T")
@@ -38,6 +39,13 @@ class _Rate(ProgressColumn):
         return Text(f"{task.completed:,.0f}{total}{rate}", no_wrap=True)
 
 
+class _Note(ProgressColumn):
+    """What gives way where the line is too long: its column may shrink (the others' may not), its text not wrap."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["note"], style="dim", no_wrap=True, overflow="ellipsis")
+
+
 @contextmanager
 def bar(
     label: str, *, total: int | None = None, unit: str = "items", start: int = 0, timed: bool = True
@@ -52,9 +60,9 @@ def bar(
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=10),
-        _Rate(),
+        _Rate(table_column=Column(no_wrap=True)),
         *([TimeRemainingColumn(compact=True)] if timed else []),
-        TextColumn("[dim]{task.fields[note]}"),
+        _Note(),
     )
     with Progress(*columns, console=_console, transient=True) as progress:
         task = progress.add_task(label, total=total, completed=start, unit=unit, timed=timed, note="")

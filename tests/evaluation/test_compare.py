@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
@@ -19,6 +21,7 @@ from babelpress.evaluation.compare import compare_scores
 from babelpress.evaluation.comparison import Comparison, Missing, Narrowed, Scored, SubsetRule
 from babelpress.evaluation.embedded import BITEXT
 from babelpress.evaluation.published import published_models
+from babelpress.evaluation.replicates import Replicates
 from babelpress.evaluation.results import Score
 from babelpress.evaluation.subset_names import subset_language
 from babelpress.files import write_json
@@ -170,6 +173,62 @@ def test_all_subsets_of_the_published_scores_are_understood():
     assert {name for name in names if subset_language(name) == ""} == {n for n, own in halves.items() if len(own) > 1}
 
 
+# --- intervals ----------------------------------------------------------------------------------
+
+RISING = np.arange(1001) / 100  # 0 to 10
+
+
+def with_replicates(name: str, score: float, **subsets: np.ndarray) -> Scored:
+    """A model of one task, "s"; its replicates by subset."""
+    whole = Replicates({code.replace("_", "-"): values for code, values in subsets.items()})
+    return Scored(name, {"s": sts(score, **dict.fromkeys(subsets, score))}, "measured", {"s": whole})
+
+
+def test_a_difference_is_paired_and_noise_where_its_interval_holds_0():
+    first = with_replicates("first", 55, en=50 + RISING)
+    near = with_replicates("near", 55.05, en=50 + RISING + np.where(RISING > 2, 0.1, -0.1))
+    far = with_replicates("far", 56, en=51 + RISING)
+    found = compare_scores([first, near, far])
+    cells = found.groups[0].tasks[0].cells
+    # the intervals of first and far overlap almost wholly, their difference is 1 in every resample
+    assert [cell.interval for cell in cells] == [(50.25, 59.75), (50.15, 59.85), (51.25, 60.75)]
+    assert [cell.difference for cell in cells] == [None, (-0.1, 0.1), (1.0, 1.0)]
+    assert [cell.is_noise for cell in cells] == [False, True, False]
+
+
+def test_differences_are_to_the_measure():
+    models = [with_replicates("a", 55, en=50 + RISING), with_replicates("b", 56, en=51 + RISING)]
+    cells = compare_scores(models, against="b").overall.cells
+    assert [cell.difference for cell in cells] == [(-1.0, -1.0), None]
+
+
+def test_an_interval_is_over_the_subsets_that_count_alone():
+    wide = with_replicates("wide", 60, en=60 + RISING, ko=RISING)
+    found = compare_scores([wide, with_replicates("a", 50, en=50 + RISING)])
+    assert found.groups[0].tasks[0].cells[0].interval == (60.25, 69.75)
+    over_all = compare_scores([wide, with_replicates("a", 50, en=50 + RISING)], rule=SubsetRule.ALL)
+    # (60 + 0) / 2 + RISING
+    assert over_all.languages == found.languages
+    assert over_all.overall.cells[1].difference == (20.0, 20.0)
+    assert {row.name: row.cells[0].interval for row in found.languages} == {"en": (60.25, 69.75)}
+
+
+def test_a_mean_that_holds_a_score_without_replicates_has_no_interval():
+    models = [
+        Scored(name, {"s": sts(55, en=55), "t": topic(50)}, "measured", {"s": Replicates({"en": 50 + RISING})})
+        for name in ("a", "b")
+    ]
+    found = compare_scores(models)
+    assert found.groups[0].mean.cells[1].interval is not None
+    assert (found.overall.cells[1].interval, found.overall.cells[1].difference) == (None, None)
+
+
+def test_published_scores_have_no_intervals():
+    cells = [cell for group in published(2).groups for row in group.tasks for cell in row.cells]
+    assert {(cell.interval, cell.difference) for cell in cells} == {(None, None)}
+    assert not any("interval" in note or "≈" in note for note in notes(published(2)))
+
+
 # --- views --------------------------------------------------------------------------------------
 
 
@@ -239,6 +298,66 @@ def test_the_plot_is_a_picture_and_the_same_every_time(tmp_path, ending, start):
 def test_a_plot_that_is_no_picture_is_refused(tmp_path):
     with pytest.raises(EvaluationError, match=r"must end in \.png or \.svg"):
         draw_comparison(published(2), tmp_path / "a.pdf")
+
+
+def uncertain(count: int) -> Comparison:
+    """Models of which every second one differs from the first by no more than noise."""
+    shift = np.where(RISING > 2, 0.1, -0.1)
+    models = [
+        with_replicates(f"model-{place}", 55 - place, en=50 + RISING + (shift if place % 2 else -place))
+        for place in range(count)
+    ]
+    return compare_scores(models)
+
+
+def test_markdown_shows_intervals_and_marks_noise():
+    text = to_markdown(uncertain(3))
+    assert "| s | 55.00 [50.25, 59.75] | 54.00 [50.15, 59.85] (98.2 %) ≈ | 53.00 [48.25, 57.75] (96.4 %) |" in text
+    assert "in square ones the 95 % interval" in text
+    assert "≈ the difference to model-0 is within noise: its 95 % interval, on the same resamples, holds 0" in text
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 8])
+def test_the_tables_mark_noise_in_80_columns(count):
+    text = shown(comparison_view(uncertain(count)))
+    assert max(map(cell_len, text.splitlines())) <= 80
+    line = next(line for line in text.splitlines() if line.startswith("s "))
+    assert line.count("≈") == count // 2
+    assert ("98.2≈" in line) if count <= 3 else ("54.00≈" in line)
+    assert "is within noise" in " ".join(text.split())
+
+
+def test_csv_has_the_ends_of_both_intervals():
+    lines = list(csv.DictReader(io.StringIO(to_csv(uncertain(2)))))
+    first, second = (line for line in lines if line["table"] == "task")
+    ends = ("low", "high", "difference_low", "difference_high")
+    assert [first[end] for end in ends] == ["50.2500", "59.7500", "", ""]
+    assert [second[end] for end in ends] == ["50.1500", "59.8500", "-0.1000", "0.1000"]
+
+
+def test_json_has_both_intervals():
+    cell = json.loads(Form.JSON.text(uncertain(2)))["groups"][0]["tasks"][0]["cells"][1]
+    assert (cell["interval"], cell["difference"]) == ([50.15, 59.85], [-0.1, 0.1])
+
+
+def test_the_plot_has_a_bar_for_every_interval_and_none_where_there_is_none(tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    reaches = []
+    real = Axes.bar
+    monkeypatch.setattr(Axes, "bar", lambda *a, yerr, **named: reaches.append(yerr) or real(*a, yerr=yerr, **named))
+    draw_comparison(uncertain(2), tmp_path / "a.png")
+    draw_comparison(published(2), tmp_path / "b.png")
+    assert np.allclose(reaches[0], [[4.75], [4.75]])
+    assert np.allclose(reaches[1], [[3.85], [5.85]])
+    assert not np.any(reaches[2:])
+
+
+def test_the_notes_say_with_which_prompts_folders_were_scored():
+    models = [with_replicates("a", 55, en=50 + RISING), with_replicates("b", 56, en=51 + RISING)]
+    for prompts, said in (({}, "without prompts"), ({"query": "query: "}, "with the prompts query 'query: '")):
+        assert f"model folders were scored {said}" in notes(compare_scores(models, prompts=prompts))
+    assert not any("prompts" in note for note in notes(compare_scores(models)))
 
 
 def test_the_list_of_suites_fits_80_columns():
@@ -359,6 +478,38 @@ def test_other_data_and_another_tokenizer_are_not_taken_from_the_cache(tmp_path,
     before = len(list((tmp_path / "mteb").rglob("STSBenchmark.json")))
     score_candidates([str(folder)], wanted)
     assert len(list((tmp_path / "mteb").rglob("STSBenchmark.json"))) == before + 1
+
+
+def test_other_prompts_are_not_taken_from_the_cache_and_other_batches_are(tmp_path, wanted, monkeypatch):
+    folder = str(make_teacher(tmp_path / "model", layers=1))
+    plain = score_candidates([folder], wanted)
+    prompted = score_candidates([folder], replace(wanted, prompts={"STS": "query: "}))
+    assert prompted != plain
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer.encode", _no_encoding)
+    assert score_candidates([folder], replace(wanted, batch_size=7)) == plain
+    assert score_candidates([folder], replace(wanted, prompts={"STS": "query: "})) == prompted
+
+
+def test_folders_are_compared_in_pairs(tmp_path, wanted):
+    folders = [str(make_teacher(tmp_path / f"m{seed}", layers=1, seed=seed)) for seed in (1, 2)]
+    found = api.compare(folders, tasks=wanted.tasks, data_dir=wanted.data_dir, cache=wanted.cache, batch_size=16)
+    one, other = found.overall.cells
+    assert one.interval[0] < one.score < one.interval[1]
+    assert other.difference[0] < other.score - one.score < other.difference[1]
+    assert found.prompts == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"batch_size": 0}, r"--batch-size is 0; it must be 1 or more"),
+        ({"prompts": {"qery": "query: "}}, r"--prompt: .*qery"),
+    ],
+)
+def test_what_folders_cannot_be_scored_with_is_refused_before_any_work(tmp_path, tiny_teacher, wanted, options, said):
+    with pytest.raises(EvaluationError, match=said):
+        api.compare([str(tiny_teacher)] * 2, tasks=wanted.tasks, cache=tmp_path / "c", **options)
+    assert not (tmp_path / "c").exists()
 
 
 def test_the_offline_suite_scores_folders_on_the_embedded_sentences(tmp_path, tiny_teacher):

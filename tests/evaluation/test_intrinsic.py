@@ -7,6 +7,7 @@ import pytest
 
 from babelpress.evaluation.intrinsic import (
     bitext_accuracy,
+    bitext_hits,
     fidelity,
     normalised,
     similarity_correlation,
@@ -54,6 +55,11 @@ def test_bitext_counts_both_directions():
 def test_bitext_is_the_mean_over_all_pairs_of_languages():
     # en-de right, en-ko and de-ko swapped
     assert bitext_accuracy({"en": at(0, 90), "de": at(0, 90), "ko": at(90, 0)}) == pytest.approx(1 / 3)
+
+
+def test_the_hits_of_each_meaning_are_over_all_pairs_and_both_ways():
+    # the first meaning is right both ways; the second from en, and from ko it finds en's first
+    assert bitext_hits({"en": at(0, 90), "ko": at(0, 6)}).tolist() == [1.0, 0.5]
 
 
 def test_bitext_of_a_collapsed_model_is_chance():

@@ -255,6 +255,24 @@ def test_a_run_without_tasks_gives_no_empty_tables(teacher):
     assert "best subsets" not in text
 
 
+def test_missing_tasks_are_named_with_the_reason(teacher):
+    results = make_results().model_copy(update={"missing": {"STS12": "OSError: <gone>", "STS13": "a `b`"}})
+    lines = card(teacher, results).splitlines()
+    place = lines.index("## MTEB")
+    assert lines[place + 2] == (
+        "Missing, in no figure of any model and in no average: STS12 (`OSError: <gone>`); STS13 (`a 'b'`)."
+    )
+    assert lines[place + 4].startswith("| tasks |")
+    assert "Missing" not in card(teacher)
+
+
+def test_missing_tasks_are_named_also_where_no_task_is_left(teacher):
+    results = make_results(tasks=False).model_copy(update={"missing": {"STS12": "why"}})
+    text = card(teacher, results)
+    assert "## MTEB\n\nMissing, in no figure of any model and in no average: STS12 (`why`).\n" in text
+    assert "| tasks |" not in text
+
+
 def test_groups_are_those_of_the_recipes_suite(teacher):
     text = card(teacher, recipe=make_recipe("evaluation.suite=quick"))
     assert [line for line in text.splitlines() if line.startswith("### ")][:2] == ["### Classification", "### STS"]

@@ -80,7 +80,8 @@ class _Value:
         """Take a model's task, over some of its subsets; over all of them the interval is known without replicates."""
         whole, known = model.scores[task], model.replicates.get(task)
         replicates = known.over(subsets if whole.subsets else ()) if known is not None else None
-        return cls(score, whole.interval if set(subsets) == set(whole.subsets) else spread(replicates), replicates)
+        told = whole.interval if set(subsets) == set(whole.subsets) else None
+        return cls(score, told if replicates is None else spread(replicates), replicates)
 
     @classmethod
     def mean(cls, values: Sequence[_Value]) -> _Value:
