@@ -16,7 +16,6 @@ no cost. Ways take turns in every round; the figures are medians.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import statistics
@@ -47,18 +46,9 @@ from babelpress.distillation.tokens import build_token_store
 from babelpress.distillation.train import make_engine, take_step
 from babelpress.encoders import load_encoder
 from babelpress.machine import describe_machine
-from babelpress.recipe import DistillationSection, Precision, StudentSection, TargetPrecision, VocabularyMethod
-from babelpress.student.build import press_student
-from babelpress.student.layers import LayerPlan
-from babelpress.teacher import Teacher, read_teacher
-from babelpress.vocabulary.alphabet import alphabet
-from babelpress.vocabulary.choose import plan_vocabulary
-from babelpress.vocabulary.tokenizer_file import read_tokenizer_file
-from benchmarks.text import LANGUAGES, batches, split_folder
-from benchmarks.tokenizers_250k import train_unigram
-from benchmarks.vocabulary import PIECES, counted
+from babelpress.recipe import DistillationSection, Precision, TargetPrecision
+from benchmarks.reference_shape import LAYERS, make_reference_shape
 
-LAYERS = (0, 4, 7, 11)
 EPOCHS = 13
 LONGEST = 64
 
@@ -83,28 +73,10 @@ class Bench:
 
     def __init__(self, corpus: Path, work: Path, folder: Path, *, sentences: int, seconds: float) -> None:
         from tests.distillation import write_corpus
-        from tests.tiny import make_teacher
 
         self.seconds, self.folder = seconds, folder
-        text = split_folder(corpus, work)
-        tokenizer = train_unigram(text["train"], work / "teacher.json", pieces=PIECES)
-        raw = json.loads(tokenizer.read_text(encoding="utf-8"))
-        teacher = make_teacher(
-            folder / "teacher", layers=12, hidden=384, heads=12, feed_forward=1536, positions=512, tokenizer=raw
-        )
-        self.teacher: Teacher = read_teacher(str(teacher))
-        file = read_tokenizer_file(teacher / "tokenizer.json")
-        plan = plan_vocabulary(
-            file, counted(file, text["count"], work / "teacher-count.npz"), method=VocabularyMethod.BUDGET,
-            size=15_424, characters=alphabet(LANGUAGES, file), character_share=0.6,
-        )  # fmt: skip
-        self.pressed = folder / "pressed"
-        self.pressed.mkdir()
-        press_student(
-            self.teacher, self.pressed, layers=LayerPlan(LAYERS, 12, "given"), vocabulary=plan,
-            settings=StudentSection(), seed=20,
-        )  # fmt: skip
-        self.texts = [one for texts, _ in batches(text["report"], limit=sentences) for one in texts]
+        made = make_reference_shape(corpus, work, folder, sentences=sentences)
+        self.teacher, self.pressed, self.texts = made.teacher, made.student, made.texts
         self.corpus = write_corpus(folder / "corpus", train=self.texts, validation=self.texts[:64])
         self.spec = TargetsSpec(self.teacher, self.corpus, "benchmark", TextRules(max_length=LONGEST))
         self.found: dict[str, list[float]] = {}
