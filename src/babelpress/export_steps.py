@@ -81,4 +81,6 @@ def place_exports(run: Run) -> None:
     if not source.is_dir():
         return
     for file in sorted(source.iterdir()):
-        replace_file(target / file.name, partial(shutil.copyfile, file))
+        copy = target / file.name
+        if not copy.is_file() or hash_file(copy) != hash_file(file):
+            replace_file(copy, partial(shutil.copyfile, file))

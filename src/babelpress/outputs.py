@@ -19,10 +19,11 @@ from babelpress.vocabulary.fertility import load_fertility
 
 
 def write_results(run: Run) -> Results:
-    """Gather the figures of finished stages into results.json; those of the report where it is of this student."""
+    """Gather the figures of finished stages into results.json; those of the report and of exports where they are of this student."""
     models = read_json(run.path("evaluation") / "models.json")
     reported = is_current(STAGES["report"], run, run.folder)
     parallel = read_json(run.path("report") / "parallel.json") if reported else {}
+    exported = bool(run.recipe.export.formats) and is_current(STAGES["export"], run, run.folder)
     manifest = read_manifest(run.path("evaluation")) or {}
     results = Results(
         recipe=run.recipe.name,
@@ -38,7 +39,7 @@ def write_results(run: Run) -> Results:
         held_out_sentences=manifest["counts"]["held_out_sentences"],
         machine=manifest["counts"]["machine"],
         versions=manifest["versions"],
-        exports=tuple(read_exports(run.path("export"))) if run.recipe.export.formats else (),
+        exports=tuple(read_exports(run.path("export"))) if exported else (),
         paths={
             "student": "student",
             "pressed": "pressed",
@@ -50,7 +51,8 @@ def write_results(run: Run) -> Results:
         },
     )
     if processes.is_main():
-        place_exports(run)
+        if exported:
+            place_exports(run)
         write_json(run.folder / "results.json", results.model_dump(mode="json"))
     processes.wait()
     return results

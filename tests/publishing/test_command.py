@@ -12,10 +12,10 @@ import pytest
 
 from babelpress import api
 from babelpress.publishing.push import Destination, Pushed, plan_push
+from tests.cli.conftest import call  # noqa: F401 (a fixture)
 from tests.hub.test_standin import GUARD
 from tests.hub.uploads import WRITER, WritableHub
 from tests.publishing import NAME, make_published
-from tests.test_cli import call  # noqa: F401 (a fixture)
 
 REPO = "me/mine"
 ROOT = Path(__file__).resolve().parents[2]
