@@ -19,7 +19,7 @@ from babelpress.vocabulary.fertility import load_fertility
 
 
 def write_results(run: Run) -> Results:
-    """Gather the figures of finished stages into results.json; those of the report and of exports where they are of this student."""
+    """Gather the figures of finished stages into results.json; of report and exports, where they are this student's."""
     models = read_json(run.path("evaluation") / "models.json")
     reported = is_current(STAGES["report"], run, run.folder)
     parallel = read_json(run.path("report") / "parallel.json") if reported else {}

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 
 from babelpress.api import load_run
 from babelpress.outputs import write_results
+from babelpress.pipeline import STAGES
 from tests.cli import assert_one_line
 from tests.distillation import RECIPE
 
