@@ -46,7 +46,7 @@ STAGES: dict[str, Stage[Run]] = {
             shared=True,
             version=2,
         ),
-        Stage("student", ("pressed", "distillation"), steps.student_settings, steps.make_student),
+        Stage("student", ("pressed", "distillation"), steps.student_settings, steps.make_student, version=2),
         Stage(
             "evaluation",
             ("pressed", "student", "corpus"),
