@@ -87,25 +87,25 @@ def compare_golden(
     for case, row in zip(golden.cases, ids, strict=True):
         expected = case.ids_with_special if special else case.ids
         if bytes_as_unknown:
-            expected = tuple(_without_bytes(golden, expected))
+            expected = tuple(as_unknown(golden, expected))
         given = tuple(map(int, row))
         if given != expected:
             found.append(Difference(case, expected, given))
     return found
 
 
-def _without_bytes(golden: Golden, ids: Sequence[int]) -> Iterator[int]:
-    """Yield ids, each run of byte pieces as one unknown piece."""
+def as_unknown(golden: Golden, ids: Sequence[int]) -> list[int]:
+    """Return ids with one unknown piece for each run of byte pieces; as they are where none is known."""
     if golden.unk_id is None:
-        yield from ids
-        return
-    hidden, inside = frozenset(golden.byte_ids), False
+        return list(ids)
+    hidden, inside, found = frozenset(golden.byte_ids), False, []
     for number in ids:
         if number not in hidden:
-            yield number
+            found.append(number)
         elif not inside:
-            yield golden.unk_id
+            found.append(golden.unk_id)
         inside = number in hidden
+    return found
 
 
 def make_golden(tokenizer: Path) -> Golden:
