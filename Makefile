@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
-.PHONY: demo test test-full check format install lock wheel clean
+.PHONY: demo readers test test-full check format install lock wheel clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made here
@@ -20,6 +20,9 @@ $(READY): pyproject.toml requirements.lock
 
 demo: $(READY) ## press the embedded teacher: student, scores, picture, card (offline, a few minutes)
 	$(BIN)/babelpress run demo
+
+readers: $(READY) ## environments of the other programs that tests/readers tries
+	$(BIN)/python tools/readers.py
 
 test: $(READY) ## the whole test suite, offline
 	$(BIN)/python -m pytest -n 2 -m "not full"

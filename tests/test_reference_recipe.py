@@ -24,6 +24,7 @@ from filelock import FileLock
 from huggingface_hub import ModelCard
 from PIL import Image
 
+from babelpress.checks.golden import GOLDEN, make_golden, read_golden
 from babelpress.encoders import load_encoder
 from babelpress.recipe import HubSource, Recipe
 from tests.hub.content import write_model, write_sources, write_tasks
@@ -223,6 +224,11 @@ def test_the_student_carries_the_prompts_that_the_teachers_authors_ask_for(few):
     prompts = load_encoder(few.folder / "student").prompts
     assert prompts["query"] == "query: "
     assert prompts["passage"] == "passage: "
+
+
+def test_the_student_carries_its_tokenizers_golden_file(few):
+    student = few.folder / "student"
+    assert read_golden(student / GOLDEN) == make_golden(student / "tokenizer.json")
 
 
 def test_training_moved_the_student_towards_the_teacher(few):

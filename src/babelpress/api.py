@@ -209,17 +209,19 @@ def run(opened: Run) -> Results:
 
 
 def check(
-    folder: Path | str, *, teacher: str | None = None, texts: Iterable[Path | str] = (), full: bool = False
-) -> CheckReport:
+    folder: Path | str, *, teacher: str | None = None, texts: Iterable[Path | str] = (), full: bool = False,
+    golden: bool = False,
+) -> CheckReport:  # fmt: skip
     """Prove that a student folder's tokenizer is its teacher's, only smaller; the folder may be anyone's.
 
     `teacher` is a folder or a hub id, `texts` are files with one text a line (plain or .gz), `full`
-    tries every Unicode scalar value. Raises BabelpressError when the folder cannot be checked at all.
+    tries every Unicode scalar value, `golden` holds the folder against its tokenizer-golden.json, too.
+    Raises BabelpressError when the folder cannot be checked at all.
     """
     from babelpress.checks.run import run_checks
 
     origin = locate_teacher(teacher) if teacher else None
-    return run_checks(Path(folder), teacher=origin, texts=[Path(text) for text in texts], full=full)
+    return run_checks(Path(folder), teacher=origin, texts=[Path(text) for text in texts], full=full, golden=golden)
 
 
 def export(

@@ -28,7 +28,7 @@ STAGES: dict[str, Stage[Run]] = {
         Stage("corpus", (), corpus_steps.corpus_settings, corpus_steps.make_corpus, version=2),
         Stage("vocabulary", ("corpus",), steps.vocabulary_settings, steps.make_vocabulary, shared=True, version=3),
         Stage("layers", ("corpus",), steps.layers_settings, steps.make_layers),
-        Stage("pressed", ("vocabulary", "layers"), steps.pressed_settings, steps.make_pressed, version=3),
+        Stage("pressed", ("vocabulary", "layers"), steps.pressed_settings, steps.make_pressed, version=4),
         Stage(
             "targets",
             ("corpus", "layers"),
@@ -47,7 +47,7 @@ STAGES: dict[str, Stage[Run]] = {
             shared=True,
             version=2,
         ),
-        Stage("student", ("pressed", "distillation"), steps.student_settings, steps.make_student),
+        Stage("student", ("pressed", "distillation"), steps.student_settings, steps.make_student, version=2),
         Stage(
             "evaluation",
             ("pressed", "student", "corpus"),

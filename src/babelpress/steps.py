@@ -245,7 +245,8 @@ def student_settings(run: Run) -> Any:
 
 
 def make_student(run: Run, folder: Path) -> dict[str, Any]:
-    """Write the final student: the pressed folder with the trained weights."""
+    """Write the final student: the pressed folder with the trained weights, and its tokenizer's golden file."""
+    from babelpress.checks.golden import write_golden
     from babelpress.evaluation.evaluate import model_facts
     from babelpress.student.build import replace_weights
     from babelpress.student.dense import fold_projection
@@ -260,6 +261,7 @@ def make_student(run: Run, folder: Path) -> dict[str, Any]:
     projection = run.path("distillation") / "projection.safetensors"
     if projection.is_file() and run.recipe.student.fold_projection:
         fold_projection(folder, projection)
+    write_golden(folder)
     layers, vocabulary = read_plans(run)
     return {**model_facts(folder), "layers_kept": list(layers.kept), "vocabulary": vocabulary.digest()}
 

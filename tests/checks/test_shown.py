@@ -102,6 +102,16 @@ def test_bad_input_is_one_line(call, tmp_path):
     assert err.count("\n") == 1
 
 
+def test_golden_is_asked_for_by_its_flag(call, monkeypatch):
+    from babelpress import api
+
+    asked = []
+    monkeypatch.setattr(api, "check", lambda *_, **options: asked.append(options["golden"]) or REPORT)
+    for flags in ([], ["--golden"]):
+        call(None, "folder", *flags)
+    assert asked == [False, True]
+
+
 def test_help_has_an_example(call):
     code, out, _ = call(REPORT, "--help")
     assert code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,65 @@ def typed(value: dict[str, Any], **fields: type) -> None:
 
 
 def test_text_embeddings_inference_parses_the_folder_b1(student):
-    # the required fields of ModelConfig, PoolConfig and STConfig in its router/src/lib.rs
+    # the required fields of ModelConfig, PoolConfig (of older versions four flags, of newer ones two), STConfig and
+    # NewSTConfig in its router/src/lib.rs
     typed(read(student, "config.json"), architectures=list, model_type=str, max_position_embeddings=int)
     assert type(read(student, "config.json").get("pad_token_id", 0)) is int
     typed(
         read(student, "1_Pooling/config.json"), pooling_mode_cls_token=bool, pooling_mode_mean_tokens=bool,
-        pooling_mode_max_tokens=bool, pooling_mode_mean_sqrt_len_tokens=bool,
+        pooling_mode_max_tokens=bool, pooling_mode_mean_sqrt_len_tokens=bool, pooling_mode_lasttoken=bool,
     )  # fmt: skip
     typed(read(student, "sentence_bert_config.json"), max_seq_length=int)
     assert not read(student, "config.json")["architectures"][0].endswith(("Classification", "MaskedLM"))
+
+
+def test_text_embeddings_inference_takes_the_tokenizer_alone_and_no_more_text_than_there_are_positions_b1(student):
+    # it cuts at max_seq_length, counts positions from 0 except for RoBERTa's kin, and pads by itself
+    config = read(student, "config.json")
+    assert config["model_type"] == "bert"
+    assert read(student, "sentence_bert_config.json")["max_seq_length"] <= config["max_position_embeddings"]
+    assert Tokenizer.from_file(str(student / "tokenizer.json")).padding is None
+
+
+@pytest.mark.parametrize("prompts", [{}, {"query": "query: ", "passage": "passage: "}])
+def test_text_embeddings_inference_takes_prompts_that_are_texts_b6(tmp_path, tiny_teacher, prompts):
+    # NewSTConfig: an object of texts, or null; a default prompt is named on its command line
+    teacher = shutil.copytree(tiny_teacher, tmp_path / "teacher")
+    settings = {"prompts": prompts, "default_prompt_name": None}
+    (teacher / "config_sentence_transformers.json").write_text(json.dumps(settings), encoding="utf-8")
+    press(teacher, tmp_path / "student", layers=(0,), size=700)
+    found = read(tmp_path / "student", "config_sentence_transformers.json")["prompts"]
+    assert found == prompts
+    assert {type(text) for text in found.values()} <= {str}
+
+
+def vllm_pooling(student: Path) -> tuple[list[str], bool]:
+    """What vLLM makes of the modules: types of pooling in the order of the file, and whether to normalise.
+
+    It goes by whole module types and by keys whose value is true: what stands between `pooling_mode_` and the next
+    underscore, `lasttoken` being LAST.
+    """
+    modules = {module["type"]: module["path"] for module in read(student, "modules.json")}
+    pooling = read(student, modules["sentence_transformers.models.Pooling"] + "/config.json")
+    named = [key.removeprefix("pooling_mode_").split("_")[0] for key, value in pooling.items() if value is True]
+    return [name.removesuffix("token").upper() for name in named], "sentence_transformers.models.Normalize" in modules
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("mean", "MEAN"), ("cls", "CLS"), ("lasttoken", "LAST")])
+def test_vllm_finds_the_pooling_first_of_all_that_is_true_b1(tmp_path, mode, kind):
+    # older versions take the first key, newer ones skip what is no pooling (include_prompt)
+    teacher = make_teacher(tmp_path / "teacher")
+    (teacher / "1_Pooling" / "config.json").write_text(
+        json.dumps({"embedding_dimension": 16, "pooling_mode": mode}), encoding="utf-8"
+    )
+    press(teacher, tmp_path / "student", layers=(0,), size=700)
+    assert vllm_pooling(tmp_path / "student") == ([kind, "INCLUDE"], True)
+
+
+def test_vllm_takes_the_length_from_sentence_bert_config_b1(student):
+    # it wants both keys, or takes neither
+    typed(read(student, "sentence_bert_config.json"), max_seq_length=int, do_lower_case=bool)
+    assert read(student, "sentence_bert_config.json")["do_lower_case"] is False
 
 
 def test_fastembed_finds_every_file_and_the_same_ids_b2(student):
@@ -75,7 +126,14 @@ def test_pooling_is_said_in_the_old_and_the_new_way_b1(student):
     pooling = read(student, "1_Pooling/config.json")
     assert pooling["pooling_mode"] == "mean"
     assert [name for name, value in pooling.items() if value is True] == ["pooling_mode_mean_tokens", "include_prompt"]
-    assert pooling["word_embedding_dimension"] == pooling["embedding_dimension"] == 16
+    assert pooling["word_embedding_dimension"] == 16
+
+
+def test_sentence_transformers_before_5_4_takes_every_key_of_the_pooling_b1(student):
+    # its Pooling.load calls Pooling(**config) with these parameters; another key is a TypeError
+    modes = ("cls_token", "max_tokens", "mean_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
+    known = {"word_embedding_dimension", "pooling_mode", "include_prompt", *(f"pooling_mode_{mode}" for mode in modes)}
+    assert set(read(student, "1_Pooling/config.json")) <= known
 
 
 def test_special_tokens_map_is_written_b2(student):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from babelpress.checks import against, ids, literals
 from babelpress.checks.files import check_files, embedding_rows
+from babelpress.checks.golden import GOLDEN, check_golden, read_golden
 from babelpress.checks.reachable import check_reachable, unreachable_pieces
 from babelpress.checks.readers import AUTO, RUST, Reader, open_plain, open_readers, transformer_folder
 from babelpress.checks.result import CheckReport, CheckResult, Status, skipped
@@ -63,14 +64,15 @@ def open_side(folder: Path) -> Side:
 
 
 def run_checks(
-    folder: Path, *, teacher: Path | None = None, texts: Sequence[Path] = (), full: bool = False
+    folder: Path, *, teacher: Path | None = None, texts: Sequence[Path] = (), full: bool = False, golden: bool = False
 ) -> CheckReport:
     """Check a student's folder, against its teacher where one is given.
 
-    `texts` are files with one text a line; `full` tries every Unicode scalar value. Raises
-    BabelpressError when the folder cannot be checked at all.
+    `texts` are files with one text a line; `full` tries every Unicode scalar value; `golden` holds the folder
+    against its golden file, too. Raises BabelpressError when the folder cannot be checked at all.
     """
     student = open_side(folder)
+    fixed = read_golden(student.home / GOLDEN) if golden else None
     matrix = embedding_rows(open_checkpoint(student.home))
     rows = None if matrix is None else matrix[1]
     other = None if teacher is None else open_side(teacher)
@@ -86,6 +88,7 @@ def run_checks(
             _guard("special tokens in text", lambda: _special_text(student, sound, other)),
             _ids(student, sound),
             _reachable(student, other),
+            *(check_golden(fixed, tokenizer=student.home / "tokenizer.json", readers=readers) if fixed else ()),
             *_against(student, other, texts=given, model=model),
         ]
     return CheckReport(str(folder), None if teacher is None else str(teacher), tuple(results))

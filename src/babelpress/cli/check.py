@@ -21,6 +21,10 @@ def check_folder(
         list[Path] | None, typer.Option("--text", metavar="FILE", help="Try this text, too: one a line, plain or .gz.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Try every Unicode character: minutes, not seconds.")] = False,
+    golden: Annotated[
+        bool,
+        typer.Option("--golden", help="Hold it against its tokenizer-golden.json, too: the same ids by all readers."),
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
@@ -30,7 +34,7 @@ def check_folder(
     with interruptible():
         from babelpress import api
 
-        report = api.check(folder, teacher=teacher, texts=text or (), full=full)
+        report = api.check(folder, teacher=teacher, texts=text or (), full=full, golden=golden)
     if as_json:
         print_json(report.facts())
     elif not quiet:

@@ -164,7 +164,10 @@ def student_modules(teacher: Teacher) -> list[dict[str, Any]]:
 
 
 def student_pooling(teacher: Teacher, config: dict[str, Any]) -> dict[str, Any]:
-    """Return 1_Pooling/config.json in the old and the new way of saying it at once (B1)."""
+    """Return 1_Pooling/config.json in the old and the new way of saying it at once (B1).
+
+    The width has its old name alone: every version knows that one, versions before 5.4 fail at any other.
+    """
     include_prompt = bool(config.get("include_prompt", True))
     flags = {
         "pooling_mode_cls_token": "cls",
@@ -176,7 +179,6 @@ def student_pooling(teacher: Teacher, config: dict[str, Any]) -> dict[str, Any]:
     }
     return {
         "word_embedding_dimension": teacher.hidden,
-        "embedding_dimension": teacher.hidden,
         "pooling_mode": teacher.pooling,
         **{flag: teacher.pooling == mode for flag, mode in flags.items()},
         "include_prompt": include_prompt,
