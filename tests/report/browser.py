@@ -45,5 +45,7 @@ class Browser:
     def network(self) -> list[str]:
         """Return the addresses outside of this machine's files that were asked for since the last time."""
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        asked = [
+            event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"
+        ]
         return [address for address in asked if not address.startswith(_OWN)]
