@@ -6,8 +6,7 @@ import { nearest, nearestPerLanguage, similarities, translationsFound } from './
 
 const SUGGESTIONS = ['de', 'ja', 'ar', 'hi', 'ru', 'ko']; // one meaning each, evenly spread
 const CHUNK = 8; // sentences between two queries
-const UNKNOWN =
-  'Part of this text is unknown here: transformers.js does not spell rare characters in bytes, as other readers do.';
+const UNKNOWN = 'Part of this text is unknown to the student: its vocabulary lacks the characters, and has no bytes.';
 const KEYS = 'Searches as you type. ↓ goes to the results, Enter searches with one of them.';
 const $ = (id) => document.getElementById(id);
 
@@ -69,6 +68,7 @@ async function answer(query) {
 
 function show() {
   const { answer } = page;
+  $('results').dataset.query = answer?.query ?? '';
   $('view').hidden = !answer;
   $('meaning').hidden = !answer;
   $('status').textContent = answer?.unknown ? UNKNOWN : page.status;

@@ -1,6 +1,7 @@
 // The student in a worker, so that typing stays smooth: texts in, embeddings out, nothing fetched from elsewhere.
 
-import { AutoModel, AutoTokenizer, env } from './vendor/transformers.min.js';
+import { idsOf } from './pieces.js';
+import { AutoModel, AutoTokenizer, Tensor, env } from './vendor/transformers.min.js';
 
 const vendor = new URL('./vendor/ort-wasm-simd-threaded', import.meta.url).href;
 env.allowRemoteModels = false;
@@ -26,15 +27,20 @@ async function encode({ facts, tokenizer, model }, texts) {
   const rows = [];
   const unknown = [];
   for (const text of texts) {
-    const inputs = tokenizer(facts.prompt + text, { truncation: true });
-    const { sentence_embedding: embedding } = await model(inputs);
+    const ids = idsOf(tokenizer, facts.prompt + text);
+    const { sentence_embedding: embedding } = await model(asInputs(ids));
     rows.push(embedding.data);
-    unknown.push(inputs.input_ids.data.filter((id) => Number(id) === tokenizer.unk_token_id).length);
+    unknown.push(ids.includes(tokenizer.unk_token_id));
   }
   const dimensions = rows[0]?.length ?? 0;
   const vectors = new Float32Array(rows.length * dimensions);
   rows.forEach((row, number) => vectors.set(row, number * dimensions));
   return { vectors, dimensions, unknown, milliseconds: performance.now() - started };
+}
+
+function asInputs(ids) {
+  const input = (numbers) => new Tensor('int64', BigInt64Array.from(numbers, BigInt), [1, numbers.length]);
+  return { input_ids: input(ids), attention_mask: input(ids.map(() => 1)) };
 }
 
 const loaded = load();
