@@ -3,11 +3,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
-.PHONY: demo readers test test-full check format install lock wheel clean
+.PHONY: demo readers browser browser-files test test-full check format install lock wheel clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made here
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 install: $(READY) ## .venv with babelpress and everything it needs, at the versions of requirements.lock
 
@@ -23,6 +23,12 @@ demo: $(READY) ## press the embedded teacher: student, scores, picture, card (of
 
 readers: $(READY) ## environments of the other programs that tests/readers tries
 	$(BIN)/python tools/readers.py
+
+browser: $(READY) ## search across languages in a web page, with the demo's student (npm fetches its JavaScript)
+	$(BIN)/python -m examples.browser
+
+browser-files: $(READY) ## that page's JavaScript alone, for its tests
+	$(BIN)/python -m examples.browser --files
 
 test: $(READY) ## the whole test suite, offline
 	$(BIN)/python -m pytest -n 2 -m "not full"

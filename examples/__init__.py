@@ -1,0 +1,1 @@
+"""Things to try, each in a folder of its own."""
