@@ -49,7 +49,8 @@ def score_task(
     known = job.known()
     rows: Rows = {}
     if allows_intervals(task):
-        rows = read_rows(replicates)
+        scores = _main_scores(known) if known is not None else {}
+        rows = {place: row for place, row in read_rows(replicates).items() if _is_of(row, scores.get(place))}
         known = job.forget_others(known, rows)
     if known is not None and not known.get_missing_evaluations(task):
         return job.score(job.evaluate(), rows, ran=False)
@@ -78,18 +79,14 @@ class _Job:
 
     def forget_others(self, known: TaskResult | None, rows: Rows) -> TaskResult | None:
         """Drop what is kept of the task without replicates: of a killed process or an older version; score it again."""
-        if known is None:
-            return None
-        scores = _main_scores(known)
-        kept = {place for place, score in scores.items() if place in rows and agree(rows[place].score, score)}
-        if len(kept) == len(scores):
+        if known is None or _main_scores(known).keys() == rows.keys():
             return known
         name, meta = self.task.metadata.name, self.encoder.mteb_model_meta
-        if not kept:
+        if not rows:
             self.cache.get_task_result_path(name, meta).unlink()
             return None
         fewer = {
-            split: [row for row in rows_of if (split, row["hf_subset"]) in kept]
+            split: [row for row in rows_of if (split, row["hf_subset"]) in rows]
             for split, rows_of in known.scores.items()
         }
         left = known.model_copy(update={"scores": {split: rows_of for split, rows_of in fewer.items() if rows_of}})
@@ -121,7 +118,7 @@ class _Job:
             task.hf_subsets = part
             with TemporaryDirectory(prefix="babelpress-") as folder:
                 result = self.evaluate(prediction_folder=folder)
-                rows |= _read_rows(task, result, Path(folder) / task.prediction_file_name, part)
+                rows |= _new_rows(task, result, Path(folder) / task.prediction_file_name, rows)
             write_rows(path, rows)
         task.hf_subsets = subsets
         task.unload_data()
@@ -134,7 +131,7 @@ class _Job:
             subsets.setdefault(subset, []).append(100 * score)
         means = {subset: round(sum(values) / len(values), 4) for subset, values in sorted(subsets.items())}
         return TaskScore(
-            self.task.metadata.name, self.task.metadata.type, round(100 * result.get_score(), 4), means,
+            self.task.metadata.name, self.task.metadata.type, round(float(100 * result.get_score()), 4), means,
             Replicates.of(rows), ran,
         )  # fmt: skip
 
@@ -144,14 +141,17 @@ def _main_scores(result: TaskResult) -> dict[Place, float]:
     return {(split, row["hf_subset"]): row["main_score"] for split, rows in result.scores.items() for row in rows}
 
 
-def _read_rows(task: AbsTask, result: TaskResult, predictions: Path, subsets: list[str]) -> Rows:
-    """Resample what mteb's predictions file holds; nothing where mteb had nothing to do."""
-    if not predictions.is_file():
-        return {}
-    scores = {place: score for place, score in _main_scores(result).items() if place[1] in subsets}
-    rows = {place: Row(score, None) for place, score in scores.items()}
+def _is_of(row: Row, score: float | None) -> bool:
+    return score is not None and agree(row.score, score)
+
+
+def _new_rows(task: AbsTask, result: TaskResult, predictions: Path, known: Rows) -> Rows:
+    """Resample what mteb's predictions file holds: what it scored just now, of a result that may hold more."""
+    scores = _main_scores(result)
+    rows = {place: Row(score, None) for place, score in scores.items() if place not in known}
     try:
-        for place, sampled in read_samples(task, json.loads(predictions.read_text(encoding="utf-8"))):
+        told = json.loads(predictions.read_text(encoding="utf-8")) if predictions.is_file() else {}
+        for place, sampled in read_samples(task, told):
             rows[place] = make_row(sampled, scores[place], seed=(task.metadata.name, place[0]))
     except (LookupError, TypeError, ValueError) as error:
         logger.warning("%s: no interval, mteb's predictions are not understood (%r)", task.metadata.name, error)
