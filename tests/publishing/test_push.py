@@ -237,6 +237,13 @@ def test_metadata_that_the_hubs_validator_refuses_make_no_repository(hub, folder
     assert hub.branches == {}
 
 
+def test_metadata_that_are_refused_only_with_the_commit_are_told_of_too(hub, folder):
+    """The client asks once more, with the card's very bytes."""
+    hub.trouble = lambda method, path: 400 if path.endswith("/validate-yaml") and hub.requests.count(path) > 1 else None
+    assert "me/mine was not pushed: Invalid metadata in README.md" in refusal(folder)
+    assert holds_nothing(hub)
+
+
 def test_a_folder_that_must_not_be_published_is_refused_before_anybody_is_asked(hub, folder):
     (folder / "modeling.py").write_text("")
     assert "modeling.py" in refusal(folder)

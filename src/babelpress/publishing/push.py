@@ -214,4 +214,6 @@ def _explained(repo_id: str) -> Iterator[None]:
     except BabelpressError:
         raise
     except Exception as error:
-        raise HubError(f"{repo_id} was not pushed: {explain(error)}") from error
+        # a plain ValueError holds what the hub said of the card or of a large file
+        why = " ".join(str(error).split())[:300] if type(error) is ValueError else explain(error)
+        raise HubError(f"{repo_id} was not pushed: {why}") from error
