@@ -45,12 +45,13 @@ def measure_speed(
 ) -> dict[str, Speed]:
     """Time SentenceTransformer folders, without prompts; name → medians, lowest and highest of the rounds.
 
-    A round encodes all texts in batches of 32, then `singles` of them one at a time; after these rounds as many loads
-    are timed, so with libraries imported and from a warm disk. Only one model works at a time. Raises EvaluationError
-    for folders that are missing, cannot be loaded, or whose process dies.
+    A round encodes all texts in batches of 32, then `singles` of them one at a time; the first one, with a cold start,
+    does not count. After these rounds as many loads are timed, so with libraries imported and from a warm disk. But
+    for imports, only one model works at a time. Raises EvaluationError for folders that are missing, cannot be
+    loaded, or whose process dies.
     """
     _check(folders, texts, rounds=rounds, singles=singles)
-    with ExitStack() as stack, bar("speed", total=len(folders) * (1 + 2 * rounds), unit="rounds") as advance:
+    with ExitStack() as stack, bar("speed", total=len(folders) * 2 * (1 + rounds), unit="rounds") as advance:
         workers = {name: stack.enter_context(Child(f"the speed of {name}", list(COMMAND))) for name in folders}
         for name, worker in workers.items():
             alone = evenly(texts, singles)
@@ -59,6 +60,7 @@ def measure_speed(
         for name, worker in workers.items():
             ready[name] = worker.answer()
             advance(note=name)
+        _in_turn(workers, "encode", 1, advance)  # loads and warms up
         encoded = _in_turn(workers, "encode", rounds, advance)
         loaded = _in_turn(workers, "load", rounds, advance)
     return {
@@ -80,8 +82,7 @@ def report_speed(
     """
     from babelpress.checks.texts import GIVEN_LIMIT, read_texts
     from babelpress.corpus.bundled import held_out_meanings
-    from babelpress.evaluation.candidates import folder_name
-    from babelpress.evaluation.compare import distinct_names
+    from babelpress.evaluation.compare import distinct_names, folder_name
     from babelpress.machine import describe_machine
     from babelpress.teacher import EMBEDDED, locate_teacher
 
