@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.encoders import load_encoder
 from babelpress.errors import BabelpressError, EvaluationError
-from babelpress.evaluation.compare import Scored, folder_name
+from babelpress.evaluation.compare import Scored
 from babelpress.evaluation.evaluate import BITEXT, TEACHER, bundled_texts, encode_texts
 from babelpress.evaluation.intrinsic import bitext_accuracy
 from babelpress.evaluation.means import Groups
@@ -141,6 +141,12 @@ def _bundled(model: SentenceTransformer, wanted: Wanted) -> dict[str, Score]:
 
 def _is_model(folder: Path) -> bool:
     return (folder / "modules.json").is_file()
+
+
+def folder_name(folder: Path) -> str:
+    """Return a folder's name, with its run's where it is called what every run calls it."""
+    whole = folder.resolve()
+    return f"{whole.parent.name}-{whole.name}" if whole.name in {"student", "pressed"} else whole.name
 
 
 def _read_run(text: str) -> Scored:

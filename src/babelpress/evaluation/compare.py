@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 from babelpress.errors import EvaluationError
@@ -205,12 +204,6 @@ def _by_language(
     ordered = sorted(tasks_of, key=lambda code: (-len(tasks_of[code]), code))
     languages = tuple(lines.row(code, tasks_of[code]) for code in ordered)
     return languages, lines.row("pairs of languages", pairs) if pairs else None
-
-
-def folder_name(folder: Path) -> str:
-    """Return a folder's name, with its run's where it is called what every run calls it."""
-    whole = folder.resolve()
-    return f"{whole.parent.name}-{whole.name}" if whole.name in {"student", "pressed"} else whole.name
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -80,13 +80,16 @@ def report_speed(
 
     `sentences` of them are taken, evenly. Raises BabelpressError.
     """
-    from babelpress.checks.texts import GIVEN_LIMIT, read_texts
-    from babelpress.corpus.bundled import held_out_meanings
-    from babelpress.evaluation.compare import distinct_names, folder_name
-    from babelpress.machine import describe_machine
     from babelpress.teacher import EMBEDDED, locate_teacher
 
     folders = [locate_teacher(model) if model == EMBEDDED else Path(model) for model in models]
+    _check_folders(folders)  # before torch is imported
+    from babelpress.checks.texts import GIVEN_LIMIT, read_texts
+    from babelpress.corpus.bundled import held_out_meanings
+    from babelpress.evaluation.candidates import folder_name
+    from babelpress.evaluation.compare import distinct_names
+    from babelpress.machine import describe_machine
+
     names = distinct_names(model if model == EMBEDDED else folder_name(Path(model)) for model in models)
     if text is None:
         texts = [line for meaning in held_out_meanings() for line in meaning.texts.values()]
@@ -124,7 +127,11 @@ def _check(folders: dict[str, Path], texts: list[str], *, rounds: int, singles: 
     for what, count in (("models", len(folders)), ("texts", len(texts)), ("rounds", rounds), ("singles", singles)):
         if count < 1:
             raise EvaluationError(f"speed cannot be measured with {count} {what}; give at least 1")
-    for folder in folders.values():
+    _check_folders(folders.values())
+
+
+def _check_folders(folders: Iterable[Path]) -> None:
+    for folder in folders:
         if not (folder / "modules.json").is_file():
             student = folder / "student"
             hint = f"; did you mean {student}?" if (student / "modules.json").is_file() else ""
