@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,12 +45,13 @@ def measure_speed(
 ) -> dict[str, Speed]:
     """Time SentenceTransformer folders, without prompts; name → medians, lowest and highest of the rounds.
 
-    A round encodes all texts in batches of 32, then `singles` of them one at a time; after these rounds as many loads
-    are timed, so with libraries imported and from a warm disk. Only one model works at a time. Raises EvaluationError
-    for folders that are missing, cannot be loaded, or whose process dies.
+    A round encodes all texts in batches of 32, then `singles` of them one at a time; the first one, with a cold start,
+    does not count. After these rounds as many loads are timed, so with libraries imported and from a warm disk. But
+    for imports, only one model works at a time. Raises EvaluationError for folders that are missing, cannot be
+    loaded, or whose process dies.
     """
     _check(folders, texts, rounds=rounds, singles=singles)
-    with ExitStack() as stack, bar("speed", total=len(folders) * (1 + 2 * rounds), unit="rounds") as advance:
+    with ExitStack() as stack, bar("speed", total=len(folders) * 2 * (1 + rounds), unit="rounds") as advance:
         workers = {name: stack.enter_context(Child(f"the speed of {name}", list(COMMAND))) for name in folders}
         for name, worker in workers.items():
             alone = evenly(texts, singles)
@@ -59,6 +60,7 @@ def measure_speed(
         for name, worker in workers.items():
             ready[name] = worker.answer()
             advance(note=name)
+        _in_turn(workers, "encode", 1, advance)  # loads and warms up
         encoded = _in_turn(workers, "encode", rounds, advance)
         loaded = _in_turn(workers, "load", rounds, advance)
     return {
@@ -78,14 +80,16 @@ def report_speed(
 
     `sentences` of them are taken, evenly. Raises BabelpressError.
     """
+    from babelpress.teacher import EMBEDDED, locate_teacher
+
+    folders = [locate_teacher(model) if model == EMBEDDED else Path(model) for model in models]
+    _check_folders(folders)  # before torch is imported
     from babelpress.checks.texts import GIVEN_LIMIT, read_texts
     from babelpress.corpus.bundled import held_out_meanings
     from babelpress.evaluation.candidates import folder_name
     from babelpress.evaluation.compare import distinct_names
     from babelpress.machine import describe_machine
-    from babelpress.teacher import EMBEDDED, locate_teacher
 
-    folders = [locate_teacher(model) if model == EMBEDDED else Path(model) for model in models]
     names = distinct_names(model if model == EMBEDDED else folder_name(Path(model)) for model in models)
     if text is None:
         texts = [line for meaning in held_out_meanings() for line in meaning.texts.values()]
@@ -123,7 +127,11 @@ def _check(folders: dict[str, Path], texts: list[str], *, rounds: int, singles: 
     for what, count in (("models", len(folders)), ("texts", len(texts)), ("rounds", rounds), ("singles", singles)):
         if count < 1:
             raise EvaluationError(f"speed cannot be measured with {count} {what}; give at least 1")
-    for folder in folders.values():
+    _check_folders(folders.values())
+
+
+def _check_folders(folders: Iterable[Path]) -> None:
+    for folder in folders:
         if not (folder / "modules.json").is_file():
             student = folder / "student"
             hint = f"; did you mean {student}?" if (student / "modules.json").is_file() else ""

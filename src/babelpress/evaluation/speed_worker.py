@@ -49,7 +49,11 @@ def main() -> None:
 
 
 def serve(lines: Iterator[str], answer: Callable[[Any], None]) -> None:
-    """Load, warm up, and answer commands. Raises BabelpressError for a folder that cannot be loaded."""
+    """Import, tell the memory that this takes, and answer commands.
+
+    The model is loaded with the first "encode", whose figures are of a cold start. Raises BabelpressError for a
+    folder that cannot be loaded.
+    """
     request = Request(**json.loads(next(lines)))
     import sentence_transformers  # noqa: F401 (part of what the process holds before any model)
 
@@ -58,13 +62,15 @@ def serve(lines: Iterator[str], answer: Callable[[Any], None]) -> None:
     def load() -> Any:
         return load_encoder(Path(request.folder), trust_remote_code=request.trust_remote_code)
 
-    libraries = resident()
-    model = load()  # not timed: it imports the model's classes and reads a cold disk
-    encode_round(model, request)
+    model = None
     with suppress(BrokenPipeError):  # nobody is there to be answered
-        answer({"libraries": libraries})
+        answer({"libraries": resident()})
         for line in lines:
-            answer(encode_round(model, request) if json.loads(line) == "encode" else {"load": time_load(load)})
+            if json.loads(line) == "load":
+                answer({"load": time_load(load)})
+                continue
+            model = load() if model is None else model
+            answer(encode_round(model, request))
 
 
 def encode_round(model: Any, request: Request) -> dict[str, float]:
