@@ -23,7 +23,8 @@ export function row({ sentence, score, english }, first, use) {
   const language = element('span', 'language');
   const own = element('span', 'own', nameOf(sentence.language, sentence.language));
   own.lang = sentence.language;
-  language.append(own, element('span', 'english', nameOf(sentence.language, 'en')));
+  language.append(own);
+  if (sentence.language !== 'en') language.append(element('span', 'english', nameOf(sentence.language, 'en')));
   const text = element('span', 'text');
   const words = element('span', 'words', sentence.text);
   words.lang = sentence.language;
