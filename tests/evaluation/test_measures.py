@@ -7,6 +7,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
@@ -265,3 +267,11 @@ def test_a_default_prompt_is_read_as_well(tiny_teacher, texts):
     text = texts["en"][0]
     assert np.allclose(reader.embed([text]), plain.encode(["query: " + text]), atol=1e-6)
     assert measure_models({TEACHER: model}, texts)[TEACHER].overall.texts == 160
+
+
+def test_a_model_of_static_vectors_reads_texts_of_any_length(tiny_teacher, texts):
+    tokenizer = Tokenizer.from_file(str(tiny_teacher / "tokenizer.json"))
+    static = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=16)], device="cpu")
+    found = measure_models({TEACHER: load_encoder(tiny_teacher), "static": static}, texts)["static"]
+    assert [at.tokens for at in found.by_length] == [8, 16, 32, 64, 128]
+    assert found.overall.texts == 160

@@ -23,6 +23,7 @@ LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 LEAST_TEXTS = 8
 _CHARACTERS_PER_TOKEN = 8  # enough for any script; what is too much is cut
 _TRIES = 8  # texts begun in a place before it is given up
+_SPARE = 2  # lines more than their tokens ask for: where two are joined, tokens of both may become one
 
 
 def long_texts(
@@ -90,9 +91,12 @@ class _Cutter:
             parts.append(lines[row + len(parts)])
             room -= len(parts[-1])
         sizes = [len(encoding.ids) for encoding in self.tokenizer.encode_batch_fast(parts, add_special_tokens=False)]
-        parts = parts[: int(np.searchsorted(np.cumsum(sizes), self.tokens)) + 1]
-        text = self._exactly(gap.join(parts))
-        return text, row + (1 if text is None else len(parts))
+        enough = int(np.searchsorted(np.cumsum(sizes), self.tokens)) + 1
+        for count in range(enough, min(enough + _SPARE, len(parts)) + 1):
+            text = self._exactly(gap.join(parts[:count]))
+            if text is not None:
+                return text, row + count
+        return None, row + 1
 
     def _exactly(self, text: str) -> str | None:
         """Cut a text; None where it is too short, or where what is left is cut in another way by itself."""
