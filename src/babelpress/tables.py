@@ -79,7 +79,8 @@ def results_view(results: Results, folder: Path) -> RenderableType:
     places.add_column()
     places.add_column(overflow="fold")
     for label, key in (("student", "student"), ("picture", "picture"), ("card", "card"), ("page", "page")):
-        places.add_row(label, escape(str(folder / results.paths[key])))
+        if key in results.paths:
+            places.add_row(label, escape(str(folder / results.paths[key])))
     note = Text(
         f"{results.held_out_sentences:,} held-out sentences; {results.machine['threads']} threads of "
         f"{results.machine['processor']}; similarity correlation is to the teacher itself and not averaged",

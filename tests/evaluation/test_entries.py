@@ -12,7 +12,7 @@ from mteb.results import TaskResult
 from babelpress.encoders import load_encoder
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.entries import Entry, read_entries
-from babelpress.evaluation.tasks import run_tasks
+from babelpress.evaluation.scoring import ScoringSettings, Subject, score_models
 from tests.evaluation.local import write_multilingual
 
 MODEL, HASH = "babelpress/try", 32 * "c"
@@ -81,10 +81,11 @@ def test_a_local_copy_that_was_scored_has_no_revision(tmp_path, tiny_teacher, mo
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "datasets-cache"))
     write_multilingual(tmp_path / "data", ("en", "de"))
-    (score,) = run_tasks(
-        load_encoder(tiny_teacher), ("STSBenchmarkMultilingualSTS",), model_id=MODEL, weights_hash=HASH,
-        cache=tmp_path / "mteb", languages=None, data_dir=tmp_path / "data", prompts={}, batch_size=8,
+    scored, _ = score_models(
+        {"model": Subject(load_encoder(tiny_teacher), MODEL, HASH)}, ("STSBenchmarkMultilingualSTS",),
+        ScoringSettings(tmp_path / "mteb", data_dir=tmp_path / "data", batch_size=8),
     )  # fmt: skip
+    score = scored["model"]["STSBenchmarkMultilingualSTS"]
     found = read(tmp_path / "mteb", "STSBenchmarkMultilingualSTS")
     assert {(entry.split, entry.subset) for entry in found} == {
         (split, code) for split in ("dev", "test") for code in ("en", "de")

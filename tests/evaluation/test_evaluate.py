@@ -19,7 +19,8 @@ from tests.evaluation.local import write_stsbenchmark
 from tests.report.figures import make_speed
 from tests.tiny import make_teacher
 
-HELD_OUT = ["The dog runs", "A cat sleeps on the table", "Heute regnet es", "Hello, how are you?"]
+HELD_OUT = {"en": ["The dog runs", "A cat sleeps on the table", "Hello, how are you?"], "de": ["Heute regnet es"]}
+FLAT = [text for texts in HELD_OUT.values() for text in texts]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_another_model_is_not(measured):
 
 def test_fidelity_is_over_the_held_out_texts(measured):
     found, folders = measured
-    own, theirs = (load_encoder(folders[name]).encode(HELD_OUT) for name in ("distilled", "teacher"))
+    own, theirs = (load_encoder(folders[name]).encode(FLAT) for name in ("distilled", "teacher"))
     assert found["distilled"].fidelity_mean == pytest.approx((own * theirs).sum(axis=1).mean(), abs=1e-5)
 
 
@@ -76,7 +77,7 @@ def test_every_figure_is_finite(measured):
 def test_tokens_are_counted_without_the_two_marks_at_the_ends(measured):
     found, folders = measured
     tokenizer = load_encoder(folders["teacher"]).tokenizer
-    truth = np.mean([len(tokenizer.tokenize(text)) for text in HELD_OUT])
+    truth = np.mean([len(tokenizer.tokenize(text)) for text in FLAT])
     assert found["teacher"].tokens_per_sentence == pytest.approx(truth)
 
 
@@ -84,7 +85,7 @@ def test_speed_is_left_out_where_no_sentences_are_given_to_it(measured):
     assert [model.speed for model in measured[0].values()] == [None, None]
 
 
-def test_speed_is_measured_on_the_models_folders_with_the_first_held_out_texts(tiny_teacher, tmp_path, monkeypatch):
+def test_speed_is_measured_on_the_folders_with_texts_of_all_held_out_ones(tiny_teacher, tmp_path, monkeypatch):
     given = []
 
     def measure(folders, texts, *, trust_remote_code):
@@ -94,10 +95,10 @@ def test_speed_is_measured_on_the_models_folders_with_the_first_held_out_texts(t
     monkeypatch.setattr(evaluate, "measure_speed", measure)
     found = evaluate_models(
         {"teacher": Candidate(tiny_teacher, "babelpress/teacher")},
-        settings=EvaluationSection(tasks=(), bundled=False, speed_sentences=3), held_out=HELD_OUT, languages=("en",),
+        settings=EvaluationSection(tasks=(), bundled=False, speed_sentences=2), held_out=HELD_OUT, languages=("en",),
         data_dir=None, cache=tmp_path, trust_remote_code=True,
     )  # fmt: skip
-    assert given == [({"teacher": tiny_teacher}, HELD_OUT[:3], True)]
+    assert given == [({"teacher": tiny_teacher}, ["The dog runs", "Hello, how are you?"], True)]
     assert found["teacher"].speed == make_speed(7)
 
 

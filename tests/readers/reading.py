@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from babelpress.checks.golden import Golden, write_golden
-from babelpress.evaluation.evaluate import bundled_texts
+from babelpress.evaluation.embedded import bundled_texts
 from babelpress.export.export import export_student
 from babelpress.export.formats import choose_formats
 from babelpress.export.scoring import all_languages
