@@ -43,12 +43,14 @@ def row(reader: Reader, answer: Answer, reference: Answer, golden: Golden) -> st
     skip = set() if reader.has_bytes else spelled_in_bytes(reference, golden)
     padded, single = list(languages()), [alone(code) for code in languages()]
     count = sum(len(lines) for lines in languages().values()) - len({at for at in skip if at[0] in padded})
-    apart = [f"{farthest(answer, reference, names=names, skip=skip):.1e}" for names in (padded, single)]
-    cut = "–" if (LONG, 0) in skip else f"{farthest(answer, reference, names=[LONG], skip=skip):.1e}"
+    apart = [farthest(answer, reference, names=names, skip=skip) for names in (padded, single, [LONG])]
+    shown = [f"{value:.1e}" if value else "0" for value in apart]
+    if (LONG, 0) in skip:
+        shown[2] = "–"
     unknown = sum(golden.unk_id in ids for ids in answer.ids[UNKNOWN])
     words = "bytes" if not unknown else "`<unk>`" if unknown == len(OUTSIDE) else f"`<unk>` in {unknown}"
     versions = ", ".join(f"{name.replace('_', '-')} {answer.versions[name]}" for name in reader.packages)
-    return f"| {reader.title} | {versions} | {reader.weights} | {count} | {' | '.join([*apart, cut])} | {words} |"
+    return f"| {reader.title} | {versions} | {reader.weights} | {count} | {' | '.join(shown)} | {words} |"
 
 
 def without_bytes(reader: Reader, answer: Answer, reference: Answer, golden: Golden) -> str:

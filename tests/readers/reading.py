@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -154,7 +155,7 @@ def _variables() -> dict[str, str]:
     return {**kept, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
 
 
-def farthest(one: Answer, other: Answer, *, names: list[str], skip: set[tuple[str, int]] = frozenset()) -> float:
+def farthest(one: Answer, other: Answer, *, names: Iterable[str], skip: Set[tuple[str, int]] = frozenset()) -> float:
     """The largest difference of any number of two readers' vectors, over batches; `skip` are (name, row)."""
     apart = [
         float(np.abs(one.vectors[name][row] - other.vectors[name][row]).max())
@@ -163,7 +164,7 @@ def farthest(one: Answer, other: Answer, *, names: list[str], skip: set[tuple[st
         if (name, row) not in skip
     ]
     assert apart, "no text is left to compare"
-    return max(apart)
+    return float(np.max(apart))  # what is no number stays none
 
 
 def spelled_in_bytes(answer: Answer, golden: Golden) -> set[tuple[str, int]]:
