@@ -164,7 +164,7 @@ def farthest(one: Answer, other: Answer, *, names: Iterable[str], skip: Set[tupl
         if (name, row) not in skip
     ]
     assert apart, "no text is left to compare"
-    return max(apart)
+    return float(np.max(apart))  # what is no number stays none
 
 
 def spelled_in_bytes(answer: Answer, golden: Golden) -> set[tuple[str, int]]:

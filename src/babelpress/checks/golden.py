@@ -168,7 +168,7 @@ def _check_reader(golden: Golden, reader: Reader) -> CheckResult:
     except BabelpressError as error:
         return CheckResult(name, Status.FAIL, 0, str(error))
     failures = [(difference.case.text, f"{difference.case.kind}: {difference}") for difference in found]
-    return judge(name, tested=len(golden.cases), failures=failures, note="with and without special tokens")
+    return judge(name, tested=len(golden.cases), failures=failures, note="framed and bare ids")
 
 
 def _sha256(path: Path) -> str:
