@@ -294,7 +294,8 @@ def test_texts_are_taken_at_equal_distances():
 
 def test_a_real_model_is_measured_in_a_process_of_its_own(tiny_teacher):
     found = measure_speed({"a": tiny_teacher}, ["one sentence", "another"], rounds=2, singles=1)["a"]
-    assert found.resident.median > found.libraries > 50  # no Python with torch holds less
+    # No Python with torch holds less. The one need not be above the other: a busy system takes idle pages away.
+    assert min(found.resident.low, found.libraries) > 50
     for name in ("batched", "single_p50", "single_p95", "load", "resident"):
         figure = getattr(found, name)
         assert 0 < figure.low <= figure.median <= figure.high
