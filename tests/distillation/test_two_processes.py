@@ -93,7 +93,7 @@ def folders(tmp_path_factory):
             patch.setattr(tracking, "EVERY", 1)
             train_all(one)
         try:
-            said, _ = started.communicate(timeout=100)
+            said, _ = started.communicate(timeout=280)
         finally:
             started.kill()
     return one, two, said[-6000:]
