@@ -16,24 +16,11 @@ from babelpress.evaluation.scoring import ScoringSettings, Subject, score_models
 from babelpress.evaluation.task_run import TaskScore
 from babelpress.files import read_json
 from tests.evaluation import local
-from tests.tiny import make_teacher
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 LANGUAGES = ("en", "de", "nl")
 MULTILINGUAL = "STSBenchmarkMultilingualSTS"
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what `datasets` prepares out of the user's home."""
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "datasets-cache"))
-
-
-@pytest.fixture(scope="module")
-def students(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    root = tmp_path_factory.mktemp("students")
-    return [make_teacher(root / f"s{seed}", layers=1, seed=seed) for seed in (1, 2)]
 
 
 def score(folders: list[Path], tmp_path: Path, *names: str) -> list[dict[str, TaskScore]]:

@@ -14,23 +14,10 @@ from babelpress.evaluation.missing import read_missing, without_places, write_mi
 from babelpress.evaluation.scoring import ScoringSettings, Subject, TaskError, check_prompts, score_models
 from babelpress.evaluation.task_progress import seconds_left, track_tasks
 from tests.evaluation.local import write_classes, write_stsbenchmark, write_task
-from tests.tiny import make_teacher
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 STS, TOPICS = "STSBenchmark", "Banking77Classification"
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what `datasets` prepares out of the user's home."""
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "datasets-cache"))
-
-
-@pytest.fixture(scope="module")
-def students(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    root = tmp_path_factory.mktemp("students")
-    return [make_teacher(root / f"s{seed}", layers=1, seed=seed) for seed in (1, 2)]
 
 
 def score(students: list[Path], tmp_path: Path, *names: str, allow_missing: bool = True):

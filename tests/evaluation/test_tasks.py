@@ -16,22 +16,10 @@ from babelpress.evaluation.tasks import check_tasks, open_task
 from tests.evaluation.local import pairs, write_multilingual, write_stsbenchmark, write_task
 from tests.tiny import make_teacher
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 SIXTEEN = ("ko", "en", "ja", "zh", "es", "fr", "de", "pt", "it", "ru", "ar", "hi", "th", "vi", "id", "pl")
 MULTILINGUAL = "STSBenchmarkMultilingualSTS"
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what `datasets` prepares out of the user's home."""
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "datasets-cache"))
-
-
-@pytest.fixture(scope="module")
-def students(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    root = tmp_path_factory.mktemp("students")
-    return [make_teacher(root / f"s{seed}", layers=1, seed=seed) for seed in (1, 2)]
 
 
 def score(folder: Path, tmp_path: Path, *, names=("STSBenchmark",), weights_hash="w", **changes) -> list[TaskScore]:

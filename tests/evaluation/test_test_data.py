@@ -13,15 +13,9 @@ from babelpress.evaluation import test_data
 from babelpress.evaluation.test_data import identify_test_data, read_test_data
 from tests.evaluation.local import SENTENCES, pairs, write_multilingual, write_stsbenchmark, write_task
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 MULTILINGUAL = "STSBenchmarkMultilingualSTS"
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what `datasets` prepares out of the user's home."""
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "datasets-cache"))
 
 
 def read(data_dir: Path, *names: str, languages: tuple[str, ...] | None = None) -> dict[str, set[str]]:
