@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from babelpress.corpus.sentence import Split
 from babelpress.evaluation.results import STUDENT
-from babelpress.files import hash_file, replace_file
+from babelpress.export.result import keep_exports, read_exports
+from babelpress.files import hash_file, remove_leftovers, replace_file
 from babelpress.recipe import ExportSection
 from babelpress.steps import Run, dump, read_scores, task_data, texts_by_language
 
@@ -36,6 +37,7 @@ def make_exports(run: Run, folder: Path) -> dict[str, Any]:
     from babelpress.export.export import export_student
     from babelpress.export.formats import choose_formats
 
+    remove_leftovers(folder)  # what a killed run was writing
     section = run.recipe.export
     wanted = (BITEXT, *exported_tasks(run))
     scores = {name: score.score for name, score in read_scores(run, STUDENT).items() if name in wanted}
@@ -76,11 +78,11 @@ def _scores(
 
 
 def place_exports(run: Run) -> None:
-    """Put the exports into the student's folder, where every reader looks for them."""
-    source, target = run.path("export") / "onnx", run.path("student") / "onnx"
-    if not source.is_dir():
-        return
-    for file in sorted(source.iterdir()):
-        copy = target / file.name
+    """Put the exports into the student's folder, where every reader looks for them, beside those made by hand."""
+    student = run.path("student")
+    exports = read_exports(run.path("export"))
+    for one in exports:
+        file, copy = run.path("export") / one.file, student / one.file
         if not copy.is_file() or hash_file(copy) != hash_file(file):
             replace_file(copy, partial(shutil.copyfile, file))
+    keep_exports(student, exports)

@@ -106,6 +106,15 @@ def test_an_encoder_that_we_do_not_know_is_exported_as_transformers_runs_it(tmp_
     assert np.abs(graph_encoder(model, file).encode(TEXTS) - model.encode(TEXTS)).max() < 1e-5
 
 
+def test_such_an_encoder_in_fp16_too(tmp_path):
+    model = load_encoder(_distilbert(tmp_path / "distilbert"))
+    before = model.encode(TEXTS)
+    file = tmp_path / "model.onnx"
+    file.write_bytes(trace_graph(model, half=True))
+    assert np.abs(graph_encoder(model, file).encode(TEXTS) - before).max() < 1e-2
+    assert np.array_equal(model.encode(TEXTS), before)
+
+
 def _distilbert(folder: Path) -> Path:
     """The tiny teacher's tokenizer and modules around another encoder."""
     from transformers import DistilBertConfig, DistilBertModel

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from babelpress.checks.readers import transformer_folder
 from babelpress.encoders import load_encoder
 from babelpress.errors import ExportError
 from babelpress.export.formats import Format, convert_graph, need_onnx
 from babelpress.export.graph import trace_graph
 from babelpress.export.parity import encode_all, measure_parity
-from babelpress.export.result import INDEX, Export, Floor, Parity, read_exports
+from babelpress.export.result import Export, Floor, Parity, keep_exports
 from babelpress.export.runtime import graph_encoder
-from babelpress.files import replace_file, write_json
-from babelpress.tensors import open_checkpoint
+from babelpress.files import replace_file
+from babelpress.tensors import Checkpoint, open_checkpoint
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -45,9 +47,10 @@ def export_student(
     """
     need_onnx()
     target = into or folder
+    weights = open_checkpoint(transformer_folder(folder))
+    _refuse_giants(folder, weights)
     student = load_encoder(folder, device="cpu")
-    _refuse_giants(folder)
-    traced = {half: _with_facts(trace_graph(student, half=half), student) for half in {one.half for one in formats}}
+    traced = {half: _trace(folder, student, half=half) for half in {one.half for one in formats}}
     vectors = encode_all(student, texts, label="export: the student")
     scores = scorer(student, None) if scores is None else scores
     done = []
@@ -57,19 +60,21 @@ def export_student(
         def make(file: Path, one: Format = chosen, found: list[Parity] = found) -> None:
             file.write_bytes(convert_graph(traced[one.half], one).SerializeToString())
             exported = graph_encoder(student, file)
-            near = encode_all(exported, texts, label=f"export: {one.name}")
-            found.append(measure_parity(vectors, near, scores=scores, exported_scores=scorer(exported, file)))
+            near = measure_parity(vectors, encode_all(exported, texts, label=f"export: {one.name}"))
+            _refuse(one, near, floor)  # before the tasks, which may take hours
+            own = scorer(exported, file)
+            found.append(replace(near, lost={name: score - own[name] for name, score in scores.items()}))
             _refuse(one, found[0], floor)
 
         replace_file(target / chosen.file, make)
-        done.append(Export(chosen.name, chosen.file, (target / chosen.file).stat().st_size, found[0]))
-    write_json(target / INDEX, [one.facts() for one in _with_earlier(target, done)])
+        size = (target / chosen.file).stat().st_size
+        done.append(Export(chosen.name, chosen.file, size, found[0], weights.content_hash()))
+        keep_exports(target, done)
     return done
 
 
-def _refuse_giants(folder: Path) -> None:
-    checkpoint = open_checkpoint(folder)
-    size = 4 * sum(checkpoint.size(name) for name in checkpoint.names())
+def _refuse_giants(folder: Path, weights: Checkpoint) -> None:
+    size = 4 * sum(weights.size(name) for name in weights.names())
     if size >= _MOST_BYTES:
         raise ExportError(f"{folder} takes {size / 2**30:.1f} GiB in fp32; an ONNX file holds {_MOST_BYTES / 2**30:g}")
 
@@ -81,12 +86,25 @@ def _refuse(chosen: Format, found: Parity, floor: Floor | None) -> None:
         raise ExportError(f"{chosen.name} is not near enough to the student: {'; '.join(faults)}; {remedy}")
 
 
+def _trace(folder: Path, student: SentenceTransformer, *, half: bool) -> Any:
+    """Return a graph, an onnx.ModelProto. Raises ExportError for a model that torch's exporter cannot trace."""
+    try:
+        return _with_facts(trace_graph(student, half=half), student)
+    except ExportError as error:
+        raise ExportError(f"{folder} cannot be exported: {error}") from None
+    except Exception as error:  # the exporter's own and the model's code raise anything
+        raise ExportError(f"{folder} cannot be traced: {' '.join(str(error).split())[:200]}") from error
+
+
 def _with_facts(graph: bytes, student: SentenceTransformer) -> Any:
-    """Return the fp32 graph with what a reader has to know inside the file."""
+    """Return a graph with what a reader has to know inside the file."""
     import onnx
 
     model = onnx.load_from_string(graph)
     model.producer_name, model.producer_version = "babelpress", version("babelpress")
+    width = student.get_embedding_dimension()
+    if width is not None:  # which torch's exporter does not find for all poolings
+        model.graph.output[1].type.tensor_type.shape.dim[1].dim_value = width
     kinds = [type(module).__name__ for module in student]
     pooling = next((str(module.pooling_mode) for module in student if hasattr(module, "pooling_mode")), "none")
     onnx.helper.set_model_props(model, {
@@ -97,8 +115,3 @@ def _with_facts(graph: bytes, student: SentenceTransformer) -> Any:
         "babelpress": version("babelpress"),
     })  # fmt: skip
     return model
-
-
-def _with_earlier(target: Path, done: list[Export]) -> list[Export]:
-    names = {one.name for one in done}
-    return [*(one for one in read_exports(target) if one.name not in names), *done]

@@ -23,7 +23,6 @@ class Format:
 
     name: str
     file: str
-    words: str
     bits: int = 32
     rows: int = 32
     reduce_range: bool = False
@@ -37,22 +36,13 @@ class Format:
 FORMATS = {
     one.name: one
     for one in (
-        Format("onnx", "onnx/model.onnx", "fp32"),
-        Format("onnx-fp16", "onnx/model_fp16.onnx", "fp16; sums of the pooling stay fp32", bits=16, rows=16),
-        Format(
-            "onnx-int8", "onnx/model_quantized.onnx", "int8 products and rows, for every processor", bits=8, rows=8,
-            reduce_range=True,
-        ),
-        Format(
-            "onnx-int8-vnni", "onnx/model_int8.onnx", "int8 with the whole range, for processors with VNNI or ARM",
-            bits=8, rows=8,
-        ),
-        Format(
-            "onnx-q4", "onnx/model_q4.onnx", "int8 products, 4-bit rows; the smallest", bits=8, rows=4,
-            reduce_range=True,
-        ),
+        Format("onnx", "onnx/model.onnx"),
+        Format("onnx-fp16", "onnx/model_fp16.onnx", bits=16, rows=16),
+        Format("onnx-int8", "onnx/model_quantized.onnx", bits=8, rows=8, reduce_range=True),
+        Format("onnx-int8-vnni", "onnx/model_int8.onnx", bits=8, rows=8),
+        Format("onnx-q4", "onnx/model_q4.onnx", bits=8, rows=4, reduce_range=True),
     )
-}  # fmt: skip
+}
 
 
 def choose_formats(names: Iterable[str]) -> list[Format]:

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from babelpress.errors import ExportError
 from babelpress.packed import packs
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class _AsItIs(nn.Module):
 
     def __init__(self, encoder: Any) -> None:
         super().__init__()
+        encoder.set_attn_implementation("eager")  # the exporter's fused attention mixes types in fp16
         self.inside = encoder
         self.has_types = bool(getattr(encoder.config, "type_vocab_size", 0))
 
@@ -132,7 +134,14 @@ class _AsItIs(nn.Module):
 
 
 def trace_graph(model: SentenceTransformer, *, half: bool = False) -> bytes:
-    """Return the ONNX file of a model, in fp32 or with an encoder in fp16. Raises ImportError without onnx."""
+    """Return the ONNX file of a model, in fp32 or with an encoder in fp16.
+
+    Raises ExportError for a model that is no function of ids and mask.
+    """
+    if any(getattr(module, "include_prompt", True) is False for module in model):
+        raise ExportError("its pooling leaves prompts out, which a graph of ids and mask cannot do")
+    if not hasattr(model[0], "auto_model") or model.tokenizer.pad_token_id is None:
+        raise ExportError("it is no transformer with a tokenizer that pads; there is no graph of ids and mask of it")
     graph = SentenceGraph(model, half=half)
     ids = torch.full((2, 5), int(model.tokenizer.pad_token_id), dtype=torch.int64)
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from babelpress.files import inside, read_json
+from babelpress.errors import BabelpressError
+from babelpress.files import inside, read_json, write_json
 
 INDEX = "onnx/exports.json"
 
@@ -55,12 +57,16 @@ class Floor:
 
 @dataclass(frozen=True)
 class Export:
-    """A written export: where (below the student's folder), how large, how near to the student."""
+    """A written export: where (below the student's folder), how large, how near to the student.
+
+    `student` is the hash of the weights that it was made of.
+    """
 
     name: str
     file: str
     bytes: int
     parity: Parity
+    student: str = ""
 
     def facts(self) -> dict[str, Any]:
         """Return the export as JSON-able values."""
@@ -76,7 +82,19 @@ def read_exports(folder: Path) -> list[Export]:
     if not index.is_file():
         return []
     found = []
-    for facts in read_json(index):
-        if inside(folder, facts["file"]).is_file():
-            found.append(Export(facts["name"], facts["file"], facts["bytes"], Parity(**facts["parity"])))
+    try:
+        for facts in read_json(index):
+            if inside(folder, facts["file"]).is_file():
+                parity = Parity(**facts["parity"])
+                found.append(Export(facts["name"], facts["file"], facts["bytes"], parity, facts["student"]))
+    except (KeyError, TypeError):
+        raise BabelpressError(f"{index} is no index of exports; remove it, and export again") from None
     return found
+
+
+def keep_exports(folder: Path, done: Sequence[Export]) -> None:
+    """Write the index: these exports, and earlier ones of the same student."""
+    names = {one.name for one in done}
+    students = {one.student for one in done}
+    earlier = [one for one in read_exports(folder) if one.name not in names and one.student in students]
+    write_json(folder / INDEX, [one.facts() for one in (*earlier, *done)])

@@ -37,7 +37,7 @@ def compress_tables(model: Any, *, bits: int) -> list[str]:
     """Replace every fp32 table that a graph only gathers rows from; return their names.
 
     `model` is an onnx.ModelProto and is changed. The largest table, that of the words, gets `bits` bits a number, the
-    others 8.
+    others, and one of odd width, 8.
     """
     from onnx import TensorProto
 
@@ -54,7 +54,8 @@ def compress_tables(model: Any, *, bits: int) -> list[str]:
 
     tables = sorted(filter(is_table, graph.initializer), key=lambda tensor: -tensor.dims[0] * tensor.dims[1])
     for number, table in enumerate(tables):
-        _compress(graph, table, readers[table.name], bits=bits if number == 0 else 8)
+        even = table.dims[1] % 2 == 0  # two 4-bit numbers make a byte
+        _compress(graph, table, readers[table.name], bits=bits if number == 0 and even else 8)
     return [table.name for table in tables]
 
 

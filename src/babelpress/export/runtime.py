@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -14,14 +14,12 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-def open_session(file: Path, *, threads: int | None = None) -> Any:
+def open_session(file: Path) -> Any:
     """Return an onnxruntime.InferenceSession on the CPU. Raises ExportError for a file that is no graph."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
     try:
         return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -31,8 +29,9 @@ def open_session(file: Path, *, threads: int | None = None) -> Any:
 class GraphModule(nn.Module):
     """An exported graph in the place of a SentenceTransformer's modules, so that all that encodes can use it."""
 
-    def __init__(self, session: Any, first: Any) -> None:
+    def __init__(self, session: Any, first: Any, width: int | None) -> None:
         super().__init__()
+        self.width = width
         self.session = session
         self.first = first  # tokenizes, as it does for the student
         self.tokenizer = first.tokenizer
@@ -46,9 +45,9 @@ class GraphModule(nn.Module):
         """Return ids and mask of texts."""
         return self.first.preprocess(*inputs, **settings)
 
-    def get_embedding_dimension(self) -> int:
+    def get_embedding_dimension(self) -> int | None:
         """Return the width of the sentence embeddings."""
-        return int(self.session.get_outputs()[1].shape[-1])
+        return self.width
 
     def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Add the sentence embeddings."""
@@ -61,9 +60,8 @@ def graph_encoder(student: SentenceTransformer, file: Path) -> SentenceTransform
     """Return a SentenceTransformer whose embeddings come from an exported graph, tokenized and prompted alike."""
     from sentence_transformers import SentenceTransformer
 
-    module = GraphModule(open_session(file), student[0])
-    return SentenceTransformer(modules=[module], device="cpu", prompts=_prompts(student))
-
-
-def _prompts(student: SentenceTransformer) -> dict[str, str]:
-    return {name: text for name, text in (student.prompts or {}).items() if text is not None}
+    module = GraphModule(open_session(file), student[0], student.get_embedding_dimension())
+    return SentenceTransformer(
+        modules=[module], device="cpu", prompts=cast(Any, student.prompts),
+        default_prompt_name=student.default_prompt_name,
+    )  # fmt: skip
