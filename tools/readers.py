@@ -79,6 +79,7 @@ def main() -> None:
         raise SystemExit(
             f"no reader's environment is called {', '.join(sorted(unknown))}; there are: {', '.join(MADE)}"
         )
+    failed = []
     for one in map(MADE.__getitem__, wanted):
         if one.is_there:
             print(f"{one.name:10s} is there")
@@ -88,9 +89,16 @@ def main() -> None:
             start = time.monotonic()
             shutil.rmtree(one.folder, ignore_errors=True)
             one.folder.mkdir(parents=True)
-            make(one, one.folder)
+            try:
+                make(one, one.folder)
+            except (subprocess.CalledProcessError, OSError) as error:
+                failed.append(one.name)
+                print(f"{one.name:10s} failed: {error}", file=sys.stderr)
+                continue
             (one.folder / "ready").touch()
             print(f"{one.name:10s} made in {time.monotonic() - start:.0f} s: {one.folder}")
+    if failed:
+        raise SystemExit(f"not made, so that their tests will be skipped: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.errors import BabelpressError
 from babelpress.export.result import FLOOR, Export, Floor
-from babelpress.files import hash_file, hash_json, read_json, write_json
+from babelpress.files import hash_file, hash_json, list_files, read_json, write_json
 
 FORMAT = "onnx-int8"  # transformers.js calls it q8
 _COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json")
@@ -27,6 +27,7 @@ def build_model(student: Path, model: Path, *, floor: Floor | None = FLOOR) -> b
         return False
     from babelpress.api import export
 
+    (model / _FACTS).unlink(missing_ok=True)  # until all is there, a killed build's files are nobody's
     (exported,) = export(student, to=[FORMAT], floor=floor, output=model)
     for name in _COPIED:
         shutil.copyfile(student / name, model / name)
@@ -40,7 +41,14 @@ def _student_key(student: Path) -> str:
     missing = [name for name in names if not (student / name).is_file()]
     if missing:
         raise BabelpressError(f"{student} is no student folder: it has no {', '.join(missing)}")
-    return hash_json([version("babelpress"), *(hash_file(student / name) for name in names)])
+    read = [file for file in list_files(student) if _is_read(student, file)]
+    return hash_json([version("babelpress"), *((str(file.relative_to(student)), hash_file(file)) for file in read)])
+
+
+def _is_read(student: Path, file: Path) -> bool:
+    """Tell whether embeddings may depend on a file: exports, the manifest and the golden texts are made of the rest."""
+    made_of_them = {"onnx", "manifest.json", "tokenizer-golden.json"}
+    return file.suffix in {".json", ".safetensors"} and file.relative_to(student).parts[0] not in made_of_them
 
 
 def _facts(student: Path, exported: Export) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from babelpress.checks.golden import write_golden
 from babelpress.report.card import render_card
 from babelpress.teacher import read_teacher
 from tests.report.figures import make_entries, make_fertility, make_layers, make_recipe, make_results, make_vocabulary
@@ -24,4 +25,8 @@ def make_published(folder: Path, teacher: Path, *overrides: str) -> Path:
     (folder / "README.md").write_text(text, encoding="utf-8")
     (folder / "manifest.json").write_text('{"stage": "student"}\n', encoding="utf-8")
     (folder / "umap.png").write_bytes(b"\x89PNG")
+    write_golden(folder)
+    (folder / "onnx").mkdir()
+    (folder / "onnx/model_quantized.onnx").write_bytes(b"\x08\x08 a graph")
+    (folder / "onnx/exports.json").write_text("[]\n", encoding="utf-8")
     return folder

@@ -88,7 +88,7 @@ def test_a_push_prints_where_the_model_is_and_what_was_renamed(call, folder, sen
     sent["end"] = {"commit": "abc", "changed": True}
     ended = call("push", str(folder), REPO, "--message", "words")
     link, named = ended.out.splitlines()
-    assert link.startswith(f"https://hub/{REPO}  (12 files, ")
+    assert link.startswith(f"https://hub/{REPO}  (15 files, ")
     assert link.endswith("commit abc)")
     assert named == f"README.md calls the model {NAME}; the pushed copy calls it {REPO}"
     assert (ended.code, ended.err, sent["message"], sent["dry_run"]) == (0, "", "words", False)
@@ -96,12 +96,12 @@ def test_a_push_prints_where_the_model_is_and_what_was_renamed(call, folder, sen
 
 def test_a_push_that_changed_nothing_says_so(call, folder, sent):  # noqa: F811
     sent["end"] = {"commit": "abc", "changed": False}
-    assert call("push", str(folder), REPO).out.startswith(f"nothing to push: https://hub/{REPO} has these 12 files")
+    assert call("push", str(folder), REPO).out.startswith(f"nothing to push: https://hub/{REPO} has these 15 files")
 
 
 def test_a_pull_request_prints_its_link(call, folder, sent):  # noqa: F811
     sent["end"] = {"commit": "abc", "changed": True, "pull_request": "https://hub/me/mine/discussions/3"}
-    assert call("push", str(folder), REPO, "--create-pr").out.startswith("https://hub/me/mine/discussions/3  (12 files")
+    assert call("push", str(folder), REPO, "--create-pr").out.startswith("https://hub/me/mine/discussions/3  (15 files")
 
 
 def test_a_dry_run_lists_every_file_with_its_size_and_where_it_would_go(call, folder, sent):  # noqa: F811
@@ -109,15 +109,15 @@ def test_a_dry_run_lists_every_file_with_its_size_and_where_it_would_go(call, fo
     lines = ended.out.splitlines()
     weights = (folder / "model.safetensors").stat().st_size
     assert f"{weights:>13,}  model.safetensors" in lines
-    assert len(lines) == 12 + 2
-    assert lines[-2].startswith("12 files, ")
+    assert len(lines) == 15 + 2
+    assert lines[-2].startswith("15 files, ")
     assert lines[-2].endswith(f"would go to https://hub/{REPO} (branch try, private if it is new); nothing was sent")
 
 
 def test_json_alone_is_printed_where_it_is_asked_for(call, folder, sent):  # noqa: F811
     ended = call("push", str(folder), REPO, "--dry-run", "--json")
     found = json.loads(ended.out)
-    assert (found["repository"], found["sent"], len(found["files"])) == (REPO, False, 12)
+    assert (found["repository"], found["sent"], len(found["files"])) == (REPO, False, 15)
 
 
 def test_quiet_prints_nothing(call, folder, sent):  # noqa: F811

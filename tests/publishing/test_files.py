@@ -12,9 +12,21 @@ from babelpress.publishing.files import find_student, list_uploads
 from tests.publishing import make_published
 
 ALL = [
-    "1_Pooling/config.json", "README.md", "config.json", "config_sentence_transformers.json", "manifest.json",
-    "model.safetensors", "modules.json", "sentence_bert_config.json", "special_tokens_map.json", "tokenizer.json",
-    "tokenizer_config.json", "umap.png",
+    "1_Pooling/config.json",
+    "README.md",
+    "config.json",
+    "config_sentence_transformers.json",
+    "manifest.json",
+    "model.safetensors",
+    "modules.json",
+    "onnx/exports.json",
+    "onnx/model_quantized.onnx",
+    "sentence_bert_config.json",
+    "special_tokens_map.json",
+    "tokenizer-golden.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "umap.png",
 ]  # fmt: skip
 
 

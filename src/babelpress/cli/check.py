@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from babelpress.cli.app import app
-from babelpress.cli.shared import AsJson, Quiet, Verbose, interruptible, out, print_json, set_up
+from babelpress.cli.shared import AsJson, FolderArgument, Quiet, Verbose, interruptible, out, print_json, set_up
 
 
 @app.command("check", epilog="Example: [bold]babelpress check runs/demo/student --teacher embedded[/bold]")
 def check_folder(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A student: any SentenceTransformer folder.")],
+    folder: FolderArgument,
     teacher: Annotated[
         str | None, typer.Option("--teacher", metavar="T", help="Its teacher, a folder or a hub id, to compare with.")
     ] = None,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from babelpress.cli.app import app
-from babelpress.cli.shared import AGAIN, AsJson, DataDir, Quiet, Verbose, interruptible, out, print_json, set_up
+from babelpress.cli.shared import AGAIN, AsJson, DataDir, Quiet, Verbose, interruptible, out, print_json, set_up, words
 
 
 @app.command("compare", epilog="Example: [bold]babelpress compare published:multilingual-e5-small runs/me5s_v3[/bold]")
@@ -66,7 +66,7 @@ def compare_models(
         shown, kept = Form.choose(form, output=output, plot=plot, pareto=pareto)
         shown = Form.JSON if as_json else shown
         found = api.compare(
-            models, suite=suite, tasks=_words(tasks), languages=_words(languages), data_dir=data_dir, cache=cache,
+            models, suite=suite, tasks=words(tasks), languages=words(languages), data_dir=data_dir, cache=cache,
             against=against, subsets=subsets, prompts=_prompts(prompts or []), batch_size=batch_size,
         )  # fmt: skip
         write_comparison(found, kept, output=output, plot=plot, pareto=pareto)
@@ -74,10 +74,6 @@ def compare_models(
         out.print(comparison_view(found))
     elif shown is not Form.TABLE:
         sys.stdout.write(shown.text(found))
-
-
-def _words(text: str | None) -> list[str]:
-    return [word.strip() for word in (text or "").split(",") if word.strip()]
 
 
 def _prompts(given: list[str]) -> dict[str, str]:

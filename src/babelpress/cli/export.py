@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from babelpress.cli.app import app
-from babelpress.cli.shared import AsJson, Quiet, Verbose, interruptible, out, print_json, set_up
+from babelpress.cli.shared import AsJson, FolderArgument, Quiet, Verbose, interruptible, out, print_json, set_up, words
 
 
 @app.command("export", epilog="Example: [bold]babelpress export runs/demo/student --to onnx,onnx-int8[/bold]")
 def export_folder(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A student: any SentenceTransformer folder.")],
+    folder: FolderArgument,
     to: Annotated[
         str, typer.Option("--to", metavar="A,B", help="onnx, onnx-fp16, onnx-int8, onnx-int8-vnni, onnx-q4.")
     ] = "onnx,onnx-int8",
@@ -36,8 +36,7 @@ def export_folder(
         from babelpress import api
         from babelpress.export.result import FLOOR
 
-        names = [word.strip() for word in to.split(",") if word.strip()]
-        found = api.export(folder, to=names, texts=text or (), floor=None if no_floor else FLOOR, output=output)
+        found = api.export(folder, to=words(to), texts=text or (), floor=None if no_floor else FLOOR, output=output)
     if as_json:
         print_json([one.facts() for one in found])
     elif not quiet:

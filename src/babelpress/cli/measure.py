@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from babelpress.cli.app import app
-from babelpress.cli.shared import AsJson, Quiet, Verbose, interruptible, out, print_json, set_up
+from babelpress.cli.shared import AsJson, Quiet, Verbose, interruptible, out, print_json, set_up, words
 
 
 @app.command(
@@ -49,7 +49,7 @@ def measure_models(
 
         if plot is not None:
             check_ending("--plot", plot)
-        found = api.measure(students, teacher=teacher, texts=text, languages=_codes(language), sample=sample)
+        found = api.measure(students, teacher=teacher, texts=text, languages=words(language), sample=sample)
         if plot is not None:
             from babelpress.report.lengths_plot import draw_lengths
 
@@ -60,7 +60,3 @@ def measure_models(
         from babelpress.report.measures import measures_view
 
         out.print(measures_view(found))
-
-
-def _codes(text: str | None) -> list[str]:
-    return [code.strip() for code in (text or "").split(",") if code.strip()]

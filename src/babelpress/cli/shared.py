@@ -30,6 +30,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe value, e.g. distillation.epochs=1."),
 ]
+FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="A student: any SentenceTransformer folder.")]
 DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", metavar="DIR", help="Local copies of hub data sets and of mteb task data."),
@@ -54,6 +55,11 @@ def interruptible(message: str = "stopped") -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         fail(message, code=130)
+
+
+def words(text: str | None) -> list[str]:
+    """Split A,B,C; blanks around a word do not count."""
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
 
 
 def fail(message: str, *, code: int = 1) -> NoReturn:
