@@ -65,6 +65,7 @@ def main() -> None:
         folders = {"teacher": str(made.teacher.folder), "student": str(made.student)}
         for folder in folders.values():
             export(Path(folder))
+        show_sizes(made.student)
         texts = Path(place) / "texts.json"
         texts.write_text(json.dumps(made.texts), encoding="utf-8")
         for threads in (1, 2):
@@ -84,6 +85,7 @@ def export(folder: Path) -> None:
 def alone(job: dict[str, Any], threads: int) -> dict[str, Any]:
     """Measure in a process of its own, whose libraries start with so many threads."""
     few = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")}
+    few["OMP_WAIT_POLICY"] = "PASSIVE"  # waiting is no work, for torch as for ONNX Runtime
     done = subprocess.run(
         [sys.executable, __file__, "-", "--worker", json.dumps(job)], env={**os.environ, **few}, check=True,
         stdout=subprocess.PIPE, text=True,
@@ -94,7 +96,7 @@ def alone(job: dict[str, Any], threads: int) -> dict[str, Any]:
 
 def work(job: dict[str, Any]) -> dict[str, Any]:
     """Return, by way, sentences per CPU-second in batches and milliseconds for one sentence."""
-    texts = json.loads(Path(job["texts"]).read_text(encoding="utf-8"))
+    texts = sorted(json.loads(Path(job["texts"]).read_text(encoding="utf-8")), key=len, reverse=True)
     ways = {
         f"{name} {way}": encode
         for name, folder in job["folders"].items()
@@ -161,20 +163,17 @@ def onnx_way(folder: Path, name: str, tokenize: Callable[[list[str]], Any], thre
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting is no work
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(folder / KNOWN[name].file), options, providers=["CPUExecutionProvider"])
 
     def encode(texts: list[str]) -> Any:
-        order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
         parts = []
-        for at in range(0, len(order), BATCH):
-            found = tokenize([texts[row] for row in order[at : at + BATCH]])
+        for at in range(0, len(texts), BATCH):
+            found = tokenize(texts[at : at + BATCH])
             ids = np.array([one.ids for one in found], dtype=np.int64)
             mask = np.array([one.attention_mask for one in found], dtype=np.int64)
             parts.append(session.run(["sentence_embedding"], {"input_ids": ids, "attention_mask": mask})[0])
-        vectors = np.empty((len(texts), parts[0].shape[1]), dtype=np.float32)
-        vectors[order] = np.concatenate(parts)
-        return vectors
+        return np.concatenate(parts)
 
     return encode
 
@@ -188,6 +187,13 @@ def show(threads: int, found: dict[str, Any]) -> None:
     for name, own in found.items():
         wait = f"{own['ms']:.2f}" if own["ms"] is not None else ""
         print(f"| {name} | {own['rate']:,.0f} | {own['rate'] / student:.2f} | {own['rate'] / teacher:.2f} | {wait} |")
+
+
+def show_sizes(folder: Path) -> None:
+    """Print the size of every export of the student; random weights take as much room as others."""
+    from babelpress.export.result import read_exports
+
+    print("student: " + ", ".join(f"{one.name} {one.bytes / 2**20:.1f} MiB" for one in read_exports(folder)))
 
 
 def show_cold(folder: Path) -> None:
