@@ -143,6 +143,7 @@ def make_vocabulary(*, byte_pieces: bool = True) -> VocabularyPlan:
             "ko": LanguageCoverage(9, 7.5, 0.9876, 1.31, 0.0123, 0),
             "en": LanguageCoverage(9, 7.5, 0.9543, 1.17, 0.0045, 0),
             "zxx": LanguageCoverage(9, 7.5, 0.9321, 1.07, 0.0067, 0),
+            "English|x": LanguageCoverage(9, 7.5, 0.9211, 1.03, 0.0071, 0),
         },
         unseen=3, alphabet_kept=90, alphabet_missing=(),
     )  # fmt: skip

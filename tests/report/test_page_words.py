@@ -53,6 +53,8 @@ SPACE = "\N{NO-BREAK SPACE}"
         (wording.listed(["a", "b", "c"]), "a, b and c"),
         (wording.language("ko"), "Korean"),
         (wording.language("zxx"), "word lists of the teacher's pieces"),
+        (wording.language("English"), "English"),
+        (wording.language("English|x"), "English|x"),
         (wording.link("a?b&c", "<d>"), '<a href="a?b&amp;c">&lt;d&gt;</a>'),
         (wording.code("<s>"), "<code>&lt;s&gt;</code>"),
     ],

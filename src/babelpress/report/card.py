@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from langcodes import Language
 
 from babelpress.evaluation.entries import Entry
 from babelpress.evaluation.means import EMBEDDED_KINDS, Groups, TaskMean, count_means, group_by_kind, kept
@@ -17,6 +16,7 @@ from babelpress.report.card_measures import closeness_rows, disturbed_rows, expo
 from babelpress.report.card_tables import parallel_table, speed_table
 from babelpress.report.licences import UNKNOWN, list_credits, student_licence, teacher_link
 from babelpress.report.metadata import build_metadata, model_id
+from babelpress.report.style import language_name
 from babelpress.student.layers import LayerPlan
 from babelpress.teacher import Teacher
 from babelpress.vocabulary.fertility import LanguageFertility
@@ -46,7 +46,7 @@ def render_card(
     environment.globals["mib"] = lambda size: f"{size / 2**20:.1f}"
     environment.filters["cell"] = lambda text: " ".join(text.split()).replace("|", "\\|")
     student, original = results.models["distilled"], results.models["teacher"]
-    names = {code: Language.get(code).display_name() for code in recipe.languages}
+    names = {code: language_name(code) for code in recipe.languages}
     text = environment.get_template("card.md.jinja").render(
         title=recipe.card.title or model_id(recipe),
         model_id=model_id(recipe),
