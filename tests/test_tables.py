@@ -15,7 +15,7 @@ from babelpress.tables import plan_view, results_table, results_view
 from babelpress.teacher import read_teacher
 from babelpress.vocabulary.fertility import LanguageFertility
 from babelpress.vocabulary.plan import LanguageCoverage
-from tests.report.figures import make_results
+from tests.report.figures import make_results, without_scores
 
 
 def shown(view: RenderableType, width: int = 80) -> str:
@@ -105,6 +105,12 @@ def test_intervals_of_average_and_retention_stand_below_them():
 def test_retention_is_shown_in_percent():
     line = next(line for line in shown(results_table(make_results())).splitlines() if line.startswith("retention"))
     assert [cell for cell in line.replace("│", " ").split() if cell[0].isdigit()] == ["100.0", "90.8", "81.7"]
+
+
+def test_a_run_without_a_score_has_no_average_of_0():
+    text = shown(results_table(without_scores(make_results())))
+    assert "average" not in text
+    assert "retention" not in text
 
 
 def cells(text: str, label: str) -> list[str]:

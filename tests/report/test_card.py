@@ -22,6 +22,7 @@ from tests.report.figures import (
     make_recipe,
     make_results,
     make_vocabulary,
+    without_scores,
 )
 from tests.tiny import make_teacher
 
@@ -253,6 +254,17 @@ def test_a_run_without_tasks_gives_no_empty_tables(teacher):
     text = card(teacher, make_results(tasks=False))
     assert "## MTEB" not in text
     assert "best subsets" not in text
+
+
+def test_a_run_without_a_score_has_no_average_of_0(teacher):
+    text = card(teacher, without_scores(make_results(tasks=False)))
+    # 452 MiB of 4 * 117,653,761 bytes
+    assert "sentences. It has 100.7 % of the teacher's size (both in fp32).\n" in text
+    assert "0.0 %" not in text
+    kept = text.partition("## What was kept\n")[2].partition("\n## ")[0]
+    assert "average" not in kept
+    assert "No task was scored." in kept
+    assert "scored in one run" not in text
 
 
 def test_missing_tasks_are_named_with_the_reason(teacher):

@@ -13,7 +13,7 @@ from babelpress.report.page.blocks import Cell, Column, Row, Table
 from babelpress.report.page.kept import count_parts, draw_layers
 from babelpress.report.page.page import compare_sizes
 from babelpress.student.layers import LayerPlan
-from tests.report.figures import make_recipe
+from tests.report.figures import make_recipe, without_scores
 from tests.report.html import Element, table_rows
 from tests.report.page_figures import (
     leaves,
@@ -213,11 +213,7 @@ def test_what_was_not_measured_is_said(plain_page):
 
 def test_a_run_without_a_score_has_no_retention_of_0(tiny_teacher):
     facts = make_plain_facts(tiny_teacher)
-    models = {
-        name: model.model_copy(update={"scores": {}, "average": 0.0, "retention": 0.0})
-        for name, model in facts.results.models.items()
-    }
-    shown = read_page(dataclasses.replace(facts, results=with_models(facts, models)))
+    shown = read_page(dataclasses.replace(facts, results=without_scores(facts.results)))
     assert "not measured of the teacher's average score no task was scored" in shown.text
     assert "Not measured: the recipe names no task" in shown.by_id("scores").text
     assert "0.00" not in shown.by_id("scores").text
