@@ -14,6 +14,7 @@ from babelpress.api import Plan
 from babelpress.evaluation.results import TEACHER, ModelResult, Results
 from babelpress.export.result import Export
 from babelpress.progress import say_duration
+from babelpress.report.export_words import points_lost
 from babelpress.report.speed_table import speed_rows
 from babelpress.vocabulary.fertility import LanguageFertility
 
@@ -65,7 +66,7 @@ def exports_table(exports: Sequence[Export]) -> Table:
         near = one.parity
         lowest = f"{near.lowest_mean:.4f} ({near.lowest_language})"
         size = f"{one.bytes / 2**20:.1f}"
-        table.add_row(one.file, size, f"{near.mean:.4f}", f"{near.p5:.4f}", lowest, f"{near.points:.2f}")
+        table.add_row(one.file, size, f"{near.mean:.4f}", f"{near.p5:.4f}", lowest, points_lost(near))
     return table
 
 
@@ -75,7 +76,7 @@ def results_view(results: Results, folder: Path) -> RenderableType:
     places.add_column()
     places.add_column(overflow="fold")
     for label, key in (("student", "student"), ("picture", "picture"), ("card", "card"), ("page", "page")):
-        if key in results.paths:
+        if key in results.paths and (folder / results.paths[key]).exists():
             places.add_row(label, escape(str(folder / results.paths[key])))
     note = Text(
         f"{results.held_out_sentences:,} held-out sentences; {results.machine['threads']} threads of "

@@ -9,7 +9,7 @@ from babelpress.export.result import Export
 from babelpress.report.card_measures import closeness_rows, disturbed_rows, export_rows, language_rows, length_rows
 from tests.export import good_parity
 from tests.report.figures import make_model, make_results
-from tests.report.test_card import card
+from tests.report.test_card import card, row
 
 
 def measured(number: int, **changes):
@@ -58,6 +58,22 @@ def test_exports_beside_the_student():
         "file": "onnx/model_quantized.onnx", "mib": "3.0", "mean": "0.9990", "p5": "0.9950", "lowest": "0.9980 (th)",
         "points": "0.10", "texts": 800,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lost", "points", "words"),
+    [
+        ({}, "–", "held-out sentences of every language."),
+        ({"a": 0.25}, "0.25", "; points are what a loses."),
+        (dict.fromkeys("abcde", 0.5), "0.50", "; points are what the mean of a, b, c, d and e loses."),
+        (dict.fromkeys("abcdef", 0.5), "0.50", "; points are what the mean of 6 tasks loses."),
+    ],
+)  # fmt: skip
+def test_points_are_told_with_the_scores_that_they_are_over(teacher, lost, points, words):
+    export = Export("onnx", "onnx/model.onnx", 3 * 2**20, good_parity(lost=lost))
+    text = card(teacher, make_results().model_copy(update={"exports": (export,)})).partition("## Exports")[2]
+    assert row(text, "`onnx/model.onnx`")[-1] == points
+    assert f"{words}\n" in text.partition("\n## ")[0]
 
 
 def test_the_card_tells_of_them(teacher):

@@ -108,6 +108,29 @@ def test_a_figure_of_the_student_is_not_taken_from_another_model(full_page):
     assert typo == ["30,003", "32.9 %", "0.330", "36.4 %", "0.365", "39.9 %", "0.400"]
 
 
+def test_exports_stand_beside_the_student(full_page):
+    (export,) = make_full_results().exports
+    near = export.parity
+    assert table_rows(full_page, "table-exports") == {
+        "onnx/model_quantized.onnx onnx-int8": [
+            "12.5 MiB", f"{near.mean:.4f}", f"{near.p5:.4f}", f"{near.lowest_mean:.4f} Thai", "1.2e-03",
+            "0.38",  # (0.25 + 0.5) / 2
+        ]
+    }  # fmt: skip
+    said = full_page.by_id("exports").text
+    assert "over 7,007 held-out texts of every language; points are what the mean of STS17 and STSBenchmark" in said
+
+
+def test_points_without_a_score_were_not_measured(tiny_teacher):
+    facts = make_facts(tiny_teacher)
+    (export,) = facts.results.exports
+    export = dataclasses.replace(export, parity=dataclasses.replace(export.parity, lost={}))
+    results = facts.results.model_copy(update={"exports": (export,)})
+    shown = read_page(dataclasses.replace(facts, results=results))
+    assert table_rows(shown, "table-exports")["onnx/model_quantized.onnx onnx-int8"][-1] == "not measured"
+    assert "points are" not in shown.by_id("exports").text
+
+
 def test_means_are_of_groups_and_the_average_is_that_of_the_run(full_page):
     rows = table_rows(full_page, "table-groups")
     assert list(rows) == ["Bitext 1 task", "Classification 1 task", "STS 2 tasks", "average 4 tasks"]

@@ -14,6 +14,7 @@ from babelpress.evaluation.suites import find_suite
 from babelpress.recipe import DistillationSection, LossSection, Recipe
 from babelpress.report.card_measures import closeness_rows, disturbed_rows, export_rows, language_rows, length_rows
 from babelpress.report.card_tables import parallel_table, speed_table
+from babelpress.report.export_words import points_words
 from babelpress.report.licences import UNKNOWN, list_credits, student_licence, teacher_link
 from babelpress.report.metadata import build_metadata, model_id
 from babelpress.report.style import language_name
@@ -63,6 +64,7 @@ def render_card(
         by_length=length_rows(student),
         disturbed=disturbed_rows(original, student),
         exports=export_rows(results.exports),
+        points_words=points_words(results.exports),
         interval_words=_interval_words(student),
         speed=speed_table(original, student, sentences=_timed(recipe, results)),
         parallel=parallel_table(original, results.models["pressed"], student),

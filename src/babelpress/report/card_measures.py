@@ -7,6 +7,7 @@ from typing import Any
 
 from babelpress.evaluation.results import ModelResult
 from babelpress.export.result import Export
+from babelpress.report.export_words import points_lost
 
 _CLOSE = (
     ("cosine to the teacher, mean", "cosine"),
@@ -75,7 +76,7 @@ def export_rows(exports: Sequence[Export]) -> list[dict[str, Any]]:
             "mean": f"{one.parity.mean:.4f}",
             "p5": f"{one.parity.p5:.4f}",
             "lowest": f"{one.parity.lowest_mean:.4f} ({one.parity.lowest_language})",
-            "points": f"{one.parity.points:.2f}",
+            "points": points_lost(one.parity),
             "texts": one.parity.texts,
         }
         for one in exports
