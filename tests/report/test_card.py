@@ -9,10 +9,12 @@ from typing import Any
 from huggingface_hub import ModelCard
 
 from babelpress.evaluation.published import find_published
-from babelpress.evaluation.results import Results
+from babelpress.evaluation.results import Closeness, Measures, Results, Score
 from babelpress.evaluation.speed import SINGLES
+from babelpress.export.result import Export
 from babelpress.report.card import render_card
 from babelpress.teacher import Teacher, read_teacher
+from tests.export import good_parity
 from tests.report.figures import (
     NAME,
     TASKS,
@@ -158,6 +160,31 @@ def test_a_picture_of_one_language_has_no_numbers(teacher):
 
 def test_a_language_without_held_out_text_has_empty_cells_not_a_crash(teacher):
     assert row(card(teacher), "zxx") == ["93.2 %", "", "", "", ""]
+
+
+def test_no_name_from_the_users_data_breaks_a_table(teacher):
+    results = make_results()
+    name, shown = "a|b\n<!-- c", "a\\|b &lt;!-- c"
+    near = Closeness(texts=9, cosine=0.8, cosine_p5=0.5)
+    measures = Measures(overall=near, by_language={name: near})
+    models = {
+        key: model.model_copy(
+            update={"measures": measures, "scores": {**model.scores, name: Score(kind=name, score=9.0)}}
+        )
+        for key, model in results.models.items()
+    }
+    corpus = {**results.corpus, "sources": {name: 5}, "contamination": {name: {"exact": 1, "near": 2}}}
+    export = Export("onnx", "onnx/model.onnx", 5, good_parity(lowest_language=name))
+    changed = results.model_copy(update={"models": models, "corpus": corpus, "exports": (export,)})
+    text = card(teacher, changed, fertility={"English|x": make_fertility()["ko"]})
+    assert "<!--" not in text.partition("\n---\n")[2]
+    lines = text.splitlines()
+    for start in (
+        f"| {shown} | 9 |", f"| {shown} | 5 |", f"| {shown} | 1 | 2 |", f"| {shown} | 9.00 | 100.0 % |",
+        f"| {shown} (1) | 9.00 |", "| English\\|x | 92.1 % | 17.2 |",
+    ):  # fmt: skip
+        assert [line for line in lines if line.startswith(start)], start
+    assert f"| 0.9980 ({shown}) |" in text
 
 
 def test_the_card_names_the_epoch_that_was_kept_counting_from_1(teacher):

@@ -45,7 +45,7 @@ def render_card(
         loader=PackageLoader("babelpress.report"), undefined=StrictUndefined, keep_trailing_newline=True
     )
     environment.globals["mib"] = lambda size: f"{size / 2**20:.1f}"
-    environment.filters["cell"] = lambda text: " ".join(text.split()).replace("|", "\\|")
+    environment.filters["cell"] = _cell
     student, original = results.models["distilled"], results.models["teacher"]
     names = {code: language_name(code) for code in recipe.languages}
     text = environment.get_template("card.md.jinja").render(
@@ -96,6 +96,11 @@ def render_card(
     )
     metadata = build_metadata(recipe=recipe, teacher=teacher, entries=entries)
     return f"---\n{metadata.to_yaml()}\n---\n\n{text}"
+
+
+def _cell(text: str) -> str:
+    """Return a text of others as a cell of a Markdown table: one line, no column and no HTML begins in it."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _interval_words(student: ModelResult) -> str:
