@@ -46,7 +46,7 @@ def test_languages_lengths_and_disturbances():
     assert language_rows(measured(3)) == [
         ("ko", "1,234", "0.830", "0.730", "53.0 %"), ("pt", "7", "0.610", "0.520", "–"),
     ]  # fmt: skip
-    assert length_rows(measured(3)) == [("8", "0.910", "0.820")]
+    assert length_rows(measured(3)) == [("8", "64", "0.910", "0.820")]
     assert disturbed_rows(measured(1), measured(3)) == [
         ("typing errors in 5 % of the letters", "94.0 %", "92.0 %", "180")
     ]
@@ -82,12 +82,24 @@ def test_the_card_tells_of_them(teacher):
     export = Export("onnx-int8", "onnx/model_quantized.onnx", 3 * 2**20, good_parity())
     text = card(teacher, results.model_copy(update={"models": models, "exports": (export,)}))
     for part in (
-        "## Beside the teacher", "| ten nearest texts that are the teacher's ten | 52.0 % | 53.0 % |", "| 8 | 0.910 |",
+        "## Beside the teacher", "| ten nearest texts that are the teacher's ten | 52.0 % | 53.0 % |", "| 8 | 64 | 0.910 |",
         "| typing errors in 5 % of the letters | 94.0 % | 92.0 % | 180 |", "| pt | 7 | 0.610 | 0.520 | – |",
         "## Exports", "| `onnx/model_quantized.onnx` | 3.0 | 0.9990 | 0.9950 | 0.9980 (th) | 0.10 |",
         "over 800 held-out",
     ):  # fmt: skip
         assert part in text, part
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [(48, "what longer texts lose was not measured."), (64, '"Beside the teacher" has the cosine for longer texts.')],
+)
+def test_what_texts_lose_that_are_longer_than_trained_on_is_where_it_was_measured(teacher, tokens, words):
+    lengths = (AtLength(tokens=tokens, texts=9, cosine=0.9, cosine_p5=0.8),)
+    results = make_results()
+    models = {name: measured(number, by_length=lengths) for number, name in enumerate(results.models, 1)}
+    text = card(teacher, results.model_copy(update={"models": models}))
+    assert f"- Trained up to 48 tokens; {words}\n" in text
 
 
 @pytest.mark.parametrize("heading", ["## Beside the teacher", "## Exports"])

@@ -108,6 +108,12 @@ def test_a_figure_of_the_student_is_not_taken_from_another_model(full_page):
     assert typo == ["30,003", "32.9 %", "0.330", "36.4 %", "0.365", "39.9 %", "0.400"]
 
 
+def test_what_longer_texts_lose_is_where_it_was_measured(full_page):
+    said = full_page.by_id("limits").text
+    assert "Trained up to 48 tokens; the student takes up to 128, and the table of lengths says how near" in said
+    assert "#table-lengths" in [link.attributes["href"] for link in full_page.by_id("limits").all("a")]
+
+
 def test_exports_stand_beside_the_student(full_page):
     (export,) = make_full_results().exports
     near = export.parity
@@ -231,6 +237,7 @@ def test_what_was_not_measured_is_said(plain_page):
     assert "no interval was measured" in plain_page.text
     assert "sentences, not measured on disk" in plain_page.by_id("cost").text
     ids = {element.attributes.get("id") for element in plain_page.walk()}
+    assert "what longer texts lose was not measured" in plain_page.by_id("limits").text
     assert not ids & {"pictures", "table-parallel", "table-disturbed", "table-lengths", "table-missing"}
 
 

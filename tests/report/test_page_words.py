@@ -119,9 +119,7 @@ def test_every_term_of_the_loss_that_has_a_weight_is_told():
     assert loss_words(make_recipe().distillation.loss) == "mse 1 + cosine 0.5; squares: sum over dimensions"
 
 
-@pytest.mark.parametrize(
-    ("name", "shown"), [("mine", "mine"), ("/srv/secret/mine", "…/mine"), ("./mine", "./mine")]
-)
+@pytest.mark.parametrize(("name", "shown"), [("mine", "mine"), ("/srv/secret/mine", "…/mine"), ("./mine", "./mine")])
 def test_a_teacher_without_a_licence_and_of_a_folder_is_no_link(tiny_teacher, name, shown):
     facts = make_facts(tiny_teacher)
     facts = dataclasses.replace(facts, teacher=dataclasses.replace(facts.teacher, name=name, licence=None))

@@ -12,7 +12,14 @@ from babelpress.evaluation.means import EMBEDDED_KINDS, Groups, TaskMean, count_
 from babelpress.evaluation.results import ModelResult, Results
 from babelpress.evaluation.suites import find_suite
 from babelpress.recipe import DistillationSection, LossSection, Recipe
-from babelpress.report.card_measures import closeness_rows, disturbed_rows, export_rows, language_rows, length_rows
+from babelpress.report.card_measures import (
+    closeness_rows,
+    disturbed_rows,
+    export_rows,
+    language_rows,
+    length_rows,
+    measured_beyond,
+)
 from babelpress.report.card_tables import parallel_table, speed_table
 from babelpress.report.export_words import points_words
 from babelpress.report.licences import UNKNOWN, list_credits, student_licence, teacher_link
@@ -47,6 +54,7 @@ def render_card(
     environment.globals["mib"] = lambda size: f"{size / 2**20:.1f}"
     environment.filters["cell"] = _cell
     student, original = results.models["distilled"], results.models["teacher"]
+    longest = recipe.distillation.long_length or recipe.distillation.max_length
     names = {code: language_name(code) for code in recipe.languages}
     text = environment.get_template("card.md.jinja").render(
         title=recipe.card.title or model_id(recipe),
@@ -83,7 +91,8 @@ def render_card(
         licence_text=_licence_text(recipe, teacher),
         credits=list_credits(recipe, teacher),
         loss_words=_loss_words(recipe.distillation.loss),
-        trained_length=recipe.distillation.long_length or recipe.distillation.max_length,
+        trained_length=longest,
+        beyond=measured_beyond(student, longest),
         long_words=_long_words(recipe.distillation),
         prompt_words=_prompt_words(recipe.distillation.prompts),
         eval_prompts=f"with the prompts {recipe.evaluation.prompts}"
