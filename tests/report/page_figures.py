@@ -97,7 +97,7 @@ def make_full_model(number: int, unlike: Unlike) -> ModelResult:
             }),
             "parallel": Parallel(
                 languages=14, sentences=51, accuracy=unlike.share(), mean_rank=unlike.number(),
-                language_probe=unlike.share(), language_chance=unlike.share(), alignment=unlike.share(),
+                language_probe=unlike.share(), language_chance=1 / 14, alignment=unlike.share(),
                 uniformity=-unlike.share(),
             ),
         }

@@ -137,6 +137,23 @@ def test_points_without_a_score_were_not_measured(tiny_teacher):
     assert "points are" not in shown.by_id("exports").text
 
 
+def test_parallel_sentences_are_read_as_on_the_card_with_what_guessing_gives(full_page):
+    rows = table_rows(full_page, "table-parallel")
+    assert list(rows) == [
+        "translation is the nearest higher is better; guessing gives 2.0 %",  # 1 of 51
+        "mean rank of the translation 1 is best, of 51; guessing gives 26.0",
+        "language told by a linear probe lower is better; guessing gives 7.1 %",  # 1 of 14
+        "alignment squared distance of translations; lower is better where uniformity is as low",
+        "uniformity lower is better: different meanings lie further apart",
+    ]
+    seen = [model.parallel for model in make_full_results().models.values()]
+    assert list(rows.values()) == [
+        [f"{100 * own.accuracy:.1f} %" for own in seen], [f"{own.mean_rank:.2f}" for own in seen],
+        [f"{100 * own.language_probe:.1f} %" for own in seen], [f"{own.alignment:.3f}" for own in seen],
+        [f"{own.uniformity:.3f}" for own in seen],
+    ]  # fmt: skip
+
+
 def test_means_are_of_groups_and_the_average_is_that_of_the_run(full_page):
     rows = table_rows(full_page, "table-groups")
     assert list(rows) == ["Bitext 1 task", "Classification 1 task", "STS 2 tasks", "average 4 tasks"]

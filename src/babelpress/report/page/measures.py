@@ -11,6 +11,7 @@ from babelpress.evaluation.results import TEACHER, AtLength, Closeness, Disturbe
 from babelpress.report.page.blocks import Cell, Chapter, Column, Prose, Row, Section, Table, present
 from babelpress.report.page.facts import PageFacts
 from babelpress.report.page.wording import LABELS, NOT_MEASURED, decimal, language, link, percent, whole
+from babelpress.report.parallel_figures import PARALLEL_FIGURES
 
 _STAGES = ("evaluation",)
 _ALIGNMENT = "https://arxiv.org/abs/2005.10242"
@@ -160,20 +161,11 @@ def _disturbed(measured: Mapping[str, Measures]) -> Chapter | None:
 def _parallel(models: Mapping[str, Parallel]) -> Chapter | None:
     if not models:
         return None
-    figures: dict[str, Callable[[Parallel], str]] = {
-        "translation is the nearest": lambda own: percent(own.accuracy),
-        "mean rank of the translation": lambda own: decimal(own.mean_rank, 2),
-        "language told by a linear probe": lambda own: percent(own.language_probe),
-        "… by guessing": lambda own: percent(own.language_chance),
-        "alignment": lambda own: decimal(own.alignment, 3),
-        "uniformity": lambda own: decimal(own.uniformity, 3),
-    }
-    better = ("higher is better", "lower is better, 1 is best", "lower is better", "", *["lower is better"] * 2)
-    rows = tuple(
-        Row(name, tuple(Cell(write(own)) for own in models.values()), small=small)
-        for (name, write), small in zip(figures.items(), better, strict=True)
-    )
     first = next(iter(models.values()))
+    rows = tuple(
+        Row(figure.name, tuple(Cell(figure.text(own)) for own in models.values()), small=figure.reading(first))
+        for figure in PARALLEL_FIGURES
+    )
     words = Markup(
         "{} sentences in each of {} languages, each the same meaning; every ordered pair of languages counts. "
         "Alignment and uniformity are those of Wang and Isola 2020 ({}), with translations as positives."
