@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from babelpress.evaluation.disturb import DISTURBANCES
 from babelpress.evaluation.results import (
     AtLength,
     Closeness,
@@ -89,7 +90,7 @@ def make_full_model(number: int, unlike: Unlike) -> ModelResult:
                     AtLength(tokens=size, texts=40_000 + size, cosine=unlike.share(), cosine_p5=unlike.share())
                     for size in (16, 128)
                 ),
-                disturbed={kind: _disturbed(unlike) for kind in ("case", "typo")},
+                disturbed={kind: _disturbed(unlike) for kind in DISTURBANCES},
             ),
             "speed": Speed(**{
                 name: _spread(unlike) if field.annotation is Spread else unlike.number()

@@ -84,7 +84,8 @@ def test_the_card_tells_of_them(teacher):
     for part in (
         "## Beside the teacher", "| ten nearest texts that are the teacher's ten | 52.0 % | 53.0 % |",
         "| typing errors in 5 % of the letters | 94.0 % | 92.0 % | 180 |", "| pt | 7 | 0.610 | 0.520 | – |",
-        "| 8 | 64 | 0.910 |", "## Exports", "| `onnx/model_quantized.onnx` | 3.0 | 0.9990 | 0.9950 | 0.9980 (th) | 0.10 |",
+        "| 8 | 64 | 0.910 |", "## Exports",
+        "| `onnx/model_quantized.onnx` | 3.0 | 0.9990 | 0.9950 | 0.9980 (th) | 0.10 |",
         "over 800 held-out",
     ):  # fmt: skip
         assert part in text, part

@@ -104,8 +104,10 @@ def test_a_figure_of_the_student_is_not_taken_from_another_model(full_page):
     shown = ("34.00", "35.00", "36.00")
     scores = [f"{score} {low:.2f} – {high:.2f}" for score, (low, high) in zip(shown, bounds, strict=True)]
     assert tasks["STS17 STS"][:5] == [*scores, "102.9 %", "105.9 %"]
-    typo = table_rows(full_page, "table-disturbed")["typo"]
-    assert typo == ["30,003", "32.9 %", "0.330", "36.4 %", "0.365", "39.9 %", "0.400"]
+    found = [model.measures.disturbed["typos"] for model in make_full_results().models.values()]
+    assert table_rows(full_page, "table-disturbed")["typing errors in 5 % of the letters"] == [
+        "30,003", *(text for own in found for text in (f"{100 * own.found:.1f} %", f"{own.cosine:.3f}")),
+    ]  # fmt: skip
 
 
 def test_what_longer_texts_lose_is_where_it_was_measured(full_page):
@@ -248,7 +250,7 @@ def test_what_was_not_measured_leaves_no_trace_of_a_missing_value(plain_page, fu
 
 
 def test_what_was_not_measured_is_said(plain_page):
-    assert "Parallel sentences and disturbed text: not measured" in plain_page.by_id("measures").text
+    assert "Disturbed text and parallel sentences: not measured" in plain_page.by_id("measures").text
     assert "Speed and memory: not measured" in plain_page.by_id("speed").text
     assert "not measured as many sentences a second as the teacher" in plain_page.text
     assert "no interval was measured" in plain_page.text
@@ -256,6 +258,25 @@ def test_what_was_not_measured_is_said(plain_page):
     ids = {element.attributes.get("id") for element in plain_page.walk()}
     assert "what longer texts lose was not measured" in plain_page.by_id("limits").text
     assert not ids & {"pictures", "table-parallel", "table-disturbed", "table-lengths", "table-missing"}
+
+
+@pytest.mark.parametrize(
+    ("field", "left_out", "said", "there"),
+    [
+        ("parallel", None, "Parallel sentences: not measured.", "table-disturbed"),
+        ("measures", {"disturbed": {}}, "Disturbed text: not measured.", "table-parallel"),
+    ],
+)
+def test_one_of_two_that_was_not_measured_is_said(tiny_teacher, full_page, field, left_out, said, there):
+    facts = make_facts(tiny_teacher)
+    models = {
+        name: model.model_copy(update={field: left_out and getattr(model, field).model_copy(update=left_out)})
+        for name, model in facts.results.models.items()
+    }
+    shown = read_page(dataclasses.replace(facts, results=with_models(facts, models))).by_id("measures")
+    assert said in shown.text
+    assert shown.by_id(there)
+    assert "not measured." not in full_page.by_id("measures").text
 
 
 def test_a_run_without_a_score_has_no_retention_of_0(tiny_teacher):

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from babelpress.evaluation.results import TEACHER, AtLength, Closeness, Disturbed, Measures, ModelResult, Parallel
 from babelpress.report.page.blocks import Cell, Chapter, Column, Prose, Row, Section, Table, present
 from babelpress.report.page.facts import PageFacts
-from babelpress.report.page.wording import LABELS, NOT_MEASURED, decimal, language, link, percent, whole
+from babelpress.report.page.wording import LABELS, NOT_MEASURED, decimal, language, link, listed, percent, whole
 from babelpress.report.parallel_figures import PARALLEL_FIGURES
 
 _STAGES = ("evaluation",)
@@ -30,14 +30,13 @@ def tell_measures(facts: PageFacts) -> Section:
     measured = {name: model.measures for name, model in models.items() if model.measures is not None}
     parallel = {name: model.parallel for name, model in models.items() if model.parallel is not None}
     near = {name: own for name, own in measured.items() if name != TEACHER}
-    chapters = (
-        _closeness(facts, near),
-        _disturbed({name: own for name, own in measured.items() if own.disturbed}),
-        _parallel(parallel),
-    )
-    there = present(*chapters)
-    absent = "Parallel sentences and disturbed text: not measured." if len(there) == 1 else ""
-    return Section("measures", "Beyond the tasks", (*there, *([Prose(absent)] if absent else [])))
+    chapters = {
+        "disturbed text": _disturbed({name: own for name, own in measured.items() if own.disturbed}),
+        "parallel sentences": _parallel(parallel),
+    }
+    absent = [name for name, chapter in chapters.items() if chapter is None]
+    said = Prose(f"{listed(absent).capitalize()}: not measured.") if absent else None
+    return Section("measures", "Beyond the tasks", present(_closeness(facts, near), *chapters.values(), said))
 
 
 # --- nearness to the teacher --------------------------------------------------------------------
