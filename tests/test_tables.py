@@ -9,13 +9,15 @@ import pytest
 from rich.console import Console, RenderableType
 
 from babelpress.api import Plan
+from babelpress.export.result import Export
 from babelpress.recipe import Recipe
 from babelpress.student.sizing import Size
-from babelpress.tables import plan_view, results_table, results_view
+from babelpress.tables import exports_table, plan_view, results_table, results_view
 from babelpress.teacher import read_teacher
 from babelpress.vocabulary.fertility import LanguageFertility
 from babelpress.vocabulary.plan import LanguageCoverage
-from tests.report.figures import make_results
+from tests.export import good_parity
+from tests.report.figures import make_results, without_scores
 
 
 def shown(view: RenderableType, width: int = 80) -> str:
@@ -107,6 +109,12 @@ def test_retention_is_shown_in_percent():
     assert [cell for cell in line.replace("│", " ").split() if cell[0].isdigit()] == ["100.0", "90.8", "81.7"]
 
 
+def test_a_run_without_a_score_has_no_average_of_0():
+    text = shown(results_table(without_scores(make_results())))
+    assert "average" not in text
+    assert "retention" not in text
+
+
 def cells(text: str, label: str) -> list[str]:
     """Return the cells behind a row's label."""
     line = next(line for line in text.splitlines() if line.startswith(label))
@@ -131,14 +139,32 @@ def test_a_speed_that_was_not_measured_has_no_row_and_one_that_a_model_lacks_a_d
     assert cells(text, "sentences/s") == ["–", "1,232", "–"]
 
 
-def test_the_view_says_where_the_student_is():
+def test_the_view_says_where_the_student_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("runs/try/student").mkdir(parents=True)
     assert "runs/try/student" in shown(results_view(make_results(), Path("runs/try")))
 
 
+def test_what_was_not_written_is_not_among_the_places(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("runs/try/student").mkdir(parents=True)
+    assert "umap.png" not in shown(results_view(make_results(), Path("runs/try")))
+    assert "README.md" not in shown(results_view(make_results(), Path("runs/try")))
+    Path("runs/try/student/README.md").touch()
+    assert "runs/try/student/README.md" in shown(results_view(make_results(), Path("runs/try")))
+
+
 def test_a_long_path_is_shown_whole(tmp_path):
-    folder = Path("/a/[long]") / ("folder-" * 12) / "runs"
+    folder = tmp_path / "[long]" / ("folder-" * 12) / "runs"
+    (folder / "student").mkdir(parents=True)
     text = "".join(line.strip() for line in shown(results_view(make_results(), folder)).splitlines())
     assert f"{folder}/student" in text
+
+
+@pytest.mark.parametrize(("lost", "points"), [({}, "–"), ({"a": 0.25, "b": 0.5}, "0.38")])
+def test_points_that_exports_lose_are_a_dash_where_no_score_was_compared(lost, points):
+    export = Export("onnx", "onnx/model.onnx", 3 * 2**20, good_parity(lost=lost))
+    assert cells(shown(exports_table([export])), "onnx/model.onnx")[-1] == points
 
 
 @pytest.mark.parametrize("name", ["intfloat/multilingual-e5-small", "some-organisation/" + "very-long-name-" * 6])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from babelpress import processes
 from babelpress.evaluation.entries import Entry, read_entries
@@ -12,7 +13,7 @@ from babelpress.evaluation.results import STUDENT, ModelResult, Results
 from babelpress.export.result import read_exports
 from babelpress.export_steps import place_exports
 from babelpress.files import read_json, replace_file, write_json, write_text
-from babelpress.pipeline import STAGES
+from babelpress.pipeline import STAGES, stages_of
 from babelpress.stages import is_current, read_manifest
 from babelpress.steps import Run, read_plans
 from babelpress.vocabulary.fertility import load_fertility
@@ -88,16 +89,20 @@ def write_report(run: Run, results: Results) -> Path:
     if not processes.is_main():
         return target
     layers, vocabulary = read_plans(run)
-    manifests = {name: manifest for name in STAGES if (manifest := read_manifest(run.path(name)))}
     facts = PageFacts(
         results, recipe=run.recipe, teacher=run.teacher, layers=layers, vocabulary=vocabulary,
-        fertility=load_fertility(run.path("vocabulary") / "fertility.json"), manifests=manifests,
+        fertility=load_fertility(run.path("vocabulary") / "fertility.json"), manifests=finished_stages(run),
         pictures=find_pictures(run.folder), interactive=find_interactive(run.folder),
         target_bytes=target_bytes(run.path("targets") / "index.json", run.cache), local_data=run.data_dir is not None,
         credits=tuple(credit.plain for credit in list_credits(run.recipe, run.teacher)),
     )  # fmt: skip
     write_text(target, render_page(facts))
     return target
+
+
+def finished_stages(run: Run) -> dict[str, dict[str, Any]]:
+    """Return the manifests of finished stages, in order; none of a stage that an earlier recipe left in the folder."""
+    return {name: manifest for name in stages_of(run) if (manifest := read_manifest(run.path(name)))}
 
 
 def _student_entries(run: Run, student: ModelResult) -> tuple[Entry, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from babelpress.api import Plan
-from babelpress.evaluation.results import ModelResult, Results
+from babelpress.evaluation.results import TEACHER, ModelResult, Results
 from babelpress.export.result import Export
 from babelpress.progress import say_duration
+from babelpress.report.export_words import points_lost
 from babelpress.report.speed_table import speed_rows
 from babelpress.vocabulary.fertility import LanguageFertility
 
@@ -48,12 +49,8 @@ def results_table(results: Results) -> Table:
         row(name, *(_score(model, name) for model in models))
     for name in results.missing:
         row(name, *("missing" for _ in models))
-    row("average", *(f"{model.average:.2f}" for model in models))
-    if any(model.average_interval for model in models):
-        row("… 95 % interval", *(_between(model.average_interval, 1, 2) for model in models))
-    row("retention, %", *(f"{100 * model.retention:.1f}" for model in models))
-    if any(model.retention_interval for model in models):
-        row("… 95 % interval", *(_between(model.retention_interval, 100, 1) for model in models))
+    for line in _average_rows(models) if results.models[TEACHER].average else ():
+        row(*line)
     return table
 
 
@@ -69,7 +66,7 @@ def exports_table(exports: Sequence[Export]) -> Table:
         near = one.parity
         lowest = f"{near.lowest_mean:.4f} ({near.lowest_language})"
         size = f"{one.bytes / 2**20:.1f}"
-        table.add_row(one.file, size, f"{near.mean:.4f}", f"{near.p5:.4f}", lowest, f"{near.points:.2f}")
+        table.add_row(one.file, size, f"{near.mean:.4f}", f"{near.p5:.4f}", lowest, points_lost(near))
     return table
 
 
@@ -79,7 +76,7 @@ def results_view(results: Results, folder: Path) -> RenderableType:
     places.add_column()
     places.add_column(overflow="fold")
     for label, key in (("student", "student"), ("picture", "picture"), ("card", "card"), ("page", "page")):
-        if key in results.paths:
+        if key in results.paths and (folder / results.paths[key]).exists():
             places.add_row(label, escape(str(folder / results.paths[key])))
     note = Text(
         f"{results.held_out_sentences:,} held-out sentences; {results.machine['threads']} threads of "
@@ -141,6 +138,16 @@ def _characters_short(plan: Plan) -> str:
     short = {code: cover.characters_more for code, cover in plan.languages.items() if cover.characters_more}
     listed = ", ".join(f"{code} {count:,}" for code, count in short.items())
     return f"characters that the byte rate would need beyond the budget, a row each: {listed}; " if short else ""
+
+
+def _average_rows(models: Sequence[ModelResult]) -> Iterator[tuple[str, ...]]:
+    """Yield averages and what is kept of the teacher's, each with its intervals below where there are some."""
+    yield "average", *(f"{model.average:.2f}" for model in models)
+    if any(model.average_interval for model in models):
+        yield "… 95 % interval", *(_between(model.average_interval, 1, 2) for model in models)
+    yield "retention, %", *(f"{100 * model.retention:.1f}" for model in models)
+    if any(model.retention_interval for model in models):
+        yield "… 95 % interval", *(_between(model.retention_interval, 100, 1) for model in models)
 
 
 def _score(model: ModelResult, name: str) -> str:

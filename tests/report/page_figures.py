@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from babelpress.evaluation.disturb import DISTURBANCES
 from babelpress.evaluation.results import (
     AtLength,
     Closeness,
@@ -89,7 +90,7 @@ def make_full_model(number: int, unlike: Unlike) -> ModelResult:
                     AtLength(tokens=size, texts=40_000 + size, cosine=unlike.share(), cosine_p5=unlike.share())
                     for size in (16, 128)
                 ),
-                disturbed={kind: _disturbed(unlike) for kind in ("case", "typo")},
+                disturbed={kind: _disturbed(unlike) for kind in DISTURBANCES},
             ),
             "speed": Speed(**{
                 name: _spread(unlike) if field.annotation is Spread else unlike.number()
@@ -97,7 +98,7 @@ def make_full_model(number: int, unlike: Unlike) -> ModelResult:
             }),
             "parallel": Parallel(
                 languages=14, sentences=51, accuracy=unlike.share(), mean_rank=unlike.number(),
-                language_probe=unlike.share(), language_chance=unlike.share(), alignment=unlike.share(),
+                language_probe=unlike.share(), language_chance=1 / 14, alignment=unlike.share(),
                 uniformity=-unlike.share(),
             ),
         }

@@ -9,10 +9,12 @@ from typing import Any
 from huggingface_hub import ModelCard
 
 from babelpress.evaluation.published import find_published
-from babelpress.evaluation.results import Results
+from babelpress.evaluation.results import Closeness, Measures, Results, Score
 from babelpress.evaluation.speed import SINGLES
+from babelpress.export.result import Export
 from babelpress.report.card import render_card
 from babelpress.teacher import Teacher, read_teacher
+from tests.export import good_parity
 from tests.report.figures import (
     NAME,
     TASKS,
@@ -22,6 +24,7 @@ from tests.report.figures import (
     make_recipe,
     make_results,
     make_vocabulary,
+    without_scores,
 )
 from tests.tiny import make_teacher
 
@@ -159,6 +162,31 @@ def test_a_language_without_held_out_text_has_empty_cells_not_a_crash(teacher):
     assert row(card(teacher), "zxx") == ["93.2 %", "", "", "", ""]
 
 
+def test_no_name_from_the_users_data_breaks_a_table(teacher):
+    results = make_results()
+    name, shown = "a|b\n<!-- c", "a\\|b &lt;!-- c"
+    near = Closeness(texts=9, cosine=0.8, cosine_p5=0.5)
+    measures = Measures(overall=near, by_language={name: near})
+    models = {
+        key: model.model_copy(
+            update={"measures": measures, "scores": {**model.scores, name: Score(kind=name, score=9.0)}}
+        )
+        for key, model in results.models.items()
+    }
+    corpus = {**results.corpus, "sources": {name: 5}, "contamination": {name: {"exact": 1, "near": 2}}}
+    export = Export("onnx", "onnx/model.onnx", 5, good_parity(lowest_language=name))
+    changed = results.model_copy(update={"models": models, "corpus": corpus, "exports": (export,)})
+    text = card(teacher, changed, fertility={"English|x": make_fertility()["ko"]})
+    assert "<!--" not in text.partition("\n---\n")[2]
+    lines = text.splitlines()
+    for start in (
+        f"| {shown} | 9 |", f"| {shown} | 5 |", f"| {shown} | 1 | 2 |", f"| {shown} | 9.00 | 100.0 % |",
+        f"| {shown} (1) | 9.00 |", "| English\\|x | 92.1 % | 17.2 |",
+    ):  # fmt: skip
+        assert [line for line in lines if line.startswith(start)], start
+    assert f"| 0.9980 ({shown}) |" in text
+
+
 def test_the_card_names_the_epoch_that_was_kept_counting_from_1(teacher):
     assert "Best held-out loss 0.0093 (epoch 11)" in card(teacher)
 
@@ -255,6 +283,17 @@ def test_a_run_without_tasks_gives_no_empty_tables(teacher):
     assert "best subsets" not in text
 
 
+def test_a_run_without_a_score_has_no_average_of_0(teacher):
+    text = card(teacher, without_scores(make_results(tasks=False)))
+    # 452 MiB of 4 * 117,653,761 bytes
+    assert "sentences. It has 100.7 % of the teacher's size (both in fp32).\n" in text
+    assert "0.0 %" not in text
+    kept = text.partition("## What was kept\n")[2].partition("\n## ")[0]
+    assert "average" not in kept
+    assert "No task was scored." in kept
+    assert "scored in one run" not in text
+
+
 def test_missing_tasks_are_named_with_the_reason(teacher):
     results = make_results().model_copy(update={"missing": {"STS12": "OSError: <gone>", "STS13": "a `b`"}})
     lines = card(teacher, results).splitlines()
@@ -343,4 +382,6 @@ def test_texts_of_two_lengths_are_told_apart(teacher):
     recipe = make_recipe("distillation.long_length=256", "distillation.long_share=0.015")
     text = card(teacher, recipe=recipe)
     assert row(text, "longest input")[1].endswith("(trained up to 256)")
-    assert "- Trained up to 256 tokens (1.5 % of the texts; the others up to 48); longer texts work" in text
+    assert (
+        "- Trained up to 256 tokens (1.5 % of the texts; the others up to 48); what longer texts lose was not" in text
+    )

@@ -9,7 +9,7 @@ from babelpress.export.result import Export
 from babelpress.report.card_measures import closeness_rows, disturbed_rows, export_rows, language_rows, length_rows
 from tests.export import good_parity
 from tests.report.figures import make_model, make_results
-from tests.report.test_card import card
+from tests.report.test_card import card, row
 
 
 def measured(number: int, **changes):
@@ -46,7 +46,7 @@ def test_languages_lengths_and_disturbances():
     assert language_rows(measured(3)) == [
         ("ko", "1,234", "0.830", "0.730", "53.0 %"), ("pt", "7", "0.610", "0.520", "–"),
     ]  # fmt: skip
-    assert length_rows(measured(3)) == [("8", "0.910", "0.820")]
+    assert length_rows(measured(3)) == [("8", "64", "0.910", "0.820")]
     assert disturbed_rows(measured(1), measured(3)) == [
         ("typing errors in 5 % of the letters", "94.0 %", "92.0 %", "180")
     ]
@@ -60,18 +60,47 @@ def test_exports_beside_the_student():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("lost", "points", "words"),
+    [
+        ({}, "–", "held-out sentences of every language."),
+        ({"a": 0.25}, "0.25", "; points are what a loses."),
+        (dict.fromkeys("abcde", 0.5), "0.50", "; points are what the mean of a, b, c, d and e loses."),
+        (dict.fromkeys("abcdef", 0.5), "0.50", "; points are what the mean of 6 tasks loses."),
+    ],
+)  # fmt: skip
+def test_points_are_told_with_the_scores_that_they_are_over(teacher, lost, points, words):
+    export = Export("onnx", "onnx/model.onnx", 3 * 2**20, good_parity(lost=lost))
+    text = card(teacher, make_results().model_copy(update={"exports": (export,)})).partition("## Exports")[2]
+    assert row(text, "`onnx/model.onnx`")[-1] == points
+    assert f"{words}\n" in text.partition("\n## ")[0]
+
+
 def test_the_card_tells_of_them(teacher):
     results = make_results()
     models = {name: measured(number) for number, name in enumerate(results.models, 1)}
     export = Export("onnx-int8", "onnx/model_quantized.onnx", 3 * 2**20, good_parity())
     text = card(teacher, results.model_copy(update={"models": models, "exports": (export,)}))
     for part in (
-        "## Beside the teacher", "| ten nearest texts that are the teacher's ten | 52.0 % | 53.0 % |", "| 8 | 0.910 |",
+        "## Beside the teacher", "| ten nearest texts that are the teacher's ten | 52.0 % | 53.0 % |",
         "| typing errors in 5 % of the letters | 94.0 % | 92.0 % | 180 |", "| pt | 7 | 0.610 | 0.520 | – |",
-        "## Exports", "| `onnx/model_quantized.onnx` | 3.0 | 0.9990 | 0.9950 | 0.9980 (th) | 0.10 |",
+        "| 8 | 64 | 0.910 |", "## Exports",
+        "| `onnx/model_quantized.onnx` | 3.0 | 0.9990 | 0.9950 | 0.9980 (th) | 0.10 |",
         "over 800 held-out",
     ):  # fmt: skip
         assert part in text, part
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [(48, "what longer texts lose was not measured."), (64, '"Beside the teacher" has the cosine for longer texts.')],
+)
+def test_what_texts_lose_that_are_longer_than_trained_on_is_where_it_was_measured(teacher, tokens, words):
+    lengths = (AtLength(tokens=tokens, texts=9, cosine=0.9, cosine_p5=0.8),)
+    results = make_results()
+    models = {name: measured(number, by_length=lengths) for number, name in enumerate(results.models, 1)}
+    text = card(teacher, results.model_copy(update={"models": models}))
+    assert f"- Trained up to 48 tokens; {words}\n" in text
 
 
 @pytest.mark.parametrize("heading", ["## Beside the teacher", "## Exports"])

@@ -73,6 +73,12 @@ def test_few_texts_have_no_overlap_to_show():
     assert [panel.label for panel in found.panels] == ["cosine to the teacher"]
 
 
+def test_a_label_that_is_no_language_code_is_its_own_name():
+    found = language_figures({"teacher": near(1, ko=1.0), "distilled": near(2, **{"English": 0.8, "ko": 0.9, "": 0.7})})
+    assert found is not None
+    assert found.languages == ("", "English", "Korean")
+
+
 @pytest.mark.parametrize(
     "models",
     [{}, {"teacher": make_model(1)}, {"teacher": near(1, ko=1.0)}, make_results(tasks=False).models],

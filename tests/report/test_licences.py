@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from babelpress.report.licences import Credit, list_credits
+from babelpress.report.licences import Credit, list_credits, teacher_link
 from babelpress.teacher import Teacher, read_teacher
 from tests.report.figures import NAME, make_recipe
 from tests.report.test_card import card, row
@@ -84,6 +84,17 @@ def test_the_card_has_a_row_for_each_and_no_text_breaks_its_table(teacher):
     assert row(text, TEACHER) == ["mit", ""]
     assert "| a.txt | mine \\| yours | A. B. |" in text
     assert row(text, "b.txt") == [UNSTATED, ""]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("/srv/secret/mine", "mine"), ("../secret/mine/", "mine"), ("C:\\secret\\mine", "mine"), ("mine", "mine"),
+        ("babelpress/reference-teacher", "babelpress/reference-teacher"), ("a/b", "[a/b](https://huggingface.co/a/b)"),
+    ],
+)  # fmt: skip
+def test_a_teacher_from_a_folder_is_its_last_part(teacher, name, shown):
+    assert teacher_link(dataclasses.replace(teacher, name=name)) == shown
 
 
 def test_a_credit_in_plain_words_has_no_links():

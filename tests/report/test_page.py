@@ -13,7 +13,7 @@ from babelpress.report.page.blocks import Cell, Column, Row, Table
 from babelpress.report.page.kept import count_parts, draw_layers
 from babelpress.report.page.page import compare_sizes
 from babelpress.student.layers import LayerPlan
-from tests.report.figures import make_recipe
+from tests.report.figures import make_recipe, without_scores
 from tests.report.html import Element, table_rows
 from tests.report.page_figures import (
     leaves,
@@ -104,8 +104,56 @@ def test_a_figure_of_the_student_is_not_taken_from_another_model(full_page):
     shown = ("34.00", "35.00", "36.00")
     scores = [f"{score} {low:.2f} – {high:.2f}" for score, (low, high) in zip(shown, bounds, strict=True)]
     assert tasks["STS17 STS"][:5] == [*scores, "102.9 %", "105.9 %"]
-    typo = table_rows(full_page, "table-disturbed")["typo"]
-    assert typo == ["30,003", "32.9 %", "0.330", "36.4 %", "0.365", "39.9 %", "0.400"]
+    found = [model.measures.disturbed["typos"] for model in make_full_results().models.values()]
+    assert table_rows(full_page, "table-disturbed")["typing errors in 5 % of the letters"] == [
+        "30,003", *(text for own in found for text in (f"{100 * own.found:.1f} %", f"{own.cosine:.3f}")),
+    ]  # fmt: skip
+
+
+def test_what_longer_texts_lose_is_where_it_was_measured(full_page):
+    said = full_page.by_id("limits").text
+    assert "Trained up to 48 tokens; the student takes up to 128, and the table of lengths says how near" in said
+    assert "#table-lengths" in [link.attributes["href"] for link in full_page.by_id("limits").all("a")]
+
+
+def test_exports_stand_beside_the_student(full_page):
+    (export,) = make_full_results().exports
+    near = export.parity
+    assert table_rows(full_page, "table-exports") == {
+        "onnx/model_quantized.onnx onnx-int8": [
+            "12.5 MiB", f"{near.mean:.4f}", f"{near.p5:.4f}", f"{near.lowest_mean:.4f} Thai", "1.2e-03",
+            "0.38",  # (0.25 + 0.5) / 2
+        ]
+    }  # fmt: skip
+    said = full_page.by_id("exports").text
+    assert "over 7,007 held-out texts of every language; points are what the mean of STS17 and STSBenchmark" in said
+
+
+def test_points_without_a_score_were_not_measured(tiny_teacher):
+    facts = make_facts(tiny_teacher)
+    (export,) = facts.results.exports
+    export = dataclasses.replace(export, parity=dataclasses.replace(export.parity, lost={}))
+    results = facts.results.model_copy(update={"exports": (export,)})
+    shown = read_page(dataclasses.replace(facts, results=results))
+    assert table_rows(shown, "table-exports")["onnx/model_quantized.onnx onnx-int8"][-1] == "not measured"
+    assert "points are" not in shown.by_id("exports").text
+
+
+def test_parallel_sentences_are_read_as_on_the_card_with_what_guessing_gives(full_page):
+    rows = table_rows(full_page, "table-parallel")
+    assert list(rows) == [
+        "translation is the nearest higher is better; guessing gives 2.0 %",  # 1 of 51
+        "mean rank of the translation 1 is best, of 51; guessing gives 26.0",
+        "language told by a linear probe lower is better; guessing gives 7.1 %",  # 1 of 14
+        "alignment squared distance of translations; lower is better where uniformity is as low",
+        "uniformity lower is better: different meanings lie further apart",
+    ]
+    seen = [model.parallel for model in make_full_results().models.values()]
+    assert list(rows.values()) == [
+        [f"{100 * own.accuracy:.1f} %" for own in seen], [f"{own.mean_rank:.2f}" for own in seen],
+        [f"{100 * own.language_probe:.1f} %" for own in seen], [f"{own.alignment:.3f}" for own in seen],
+        [f"{own.uniformity:.3f}" for own in seen],
+    ]  # fmt: skip
 
 
 def test_means_are_of_groups_and_the_average_is_that_of_the_run(full_page):
@@ -202,22 +250,38 @@ def test_what_was_not_measured_leaves_no_trace_of_a_missing_value(plain_page, fu
 
 
 def test_what_was_not_measured_is_said(plain_page):
-    assert "Parallel sentences and disturbed text: not measured" in plain_page.by_id("measures").text
+    assert "Disturbed text and parallel sentences: not measured" in plain_page.by_id("measures").text
     assert "Speed and memory: not measured" in plain_page.by_id("speed").text
     assert "not measured as many sentences a second as the teacher" in plain_page.text
     assert "no interval was measured" in plain_page.text
     assert "sentences, not measured on disk" in plain_page.by_id("cost").text
     ids = {element.attributes.get("id") for element in plain_page.walk()}
+    assert "what longer texts lose was not measured" in plain_page.by_id("limits").text
     assert not ids & {"pictures", "table-parallel", "table-disturbed", "table-lengths", "table-missing"}
+
+
+@pytest.mark.parametrize(
+    ("field", "left_out", "said", "there"),
+    [
+        ("parallel", None, "Parallel sentences: not measured.", "table-disturbed"),
+        ("measures", {"disturbed": {}}, "Disturbed text: not measured.", "table-parallel"),
+    ],
+)
+def test_one_of_two_that_was_not_measured_is_said(tiny_teacher, full_page, field, left_out, said, there):
+    facts = make_facts(tiny_teacher)
+    models = {
+        name: model.model_copy(update={field: left_out and getattr(model, field).model_copy(update=left_out)})
+        for name, model in facts.results.models.items()
+    }
+    shown = read_page(dataclasses.replace(facts, results=with_models(facts, models))).by_id("measures")
+    assert said in shown.text
+    assert shown.by_id(there)
+    assert "not measured." not in full_page.by_id("measures").text
 
 
 def test_a_run_without_a_score_has_no_retention_of_0(tiny_teacher):
     facts = make_plain_facts(tiny_teacher)
-    models = {
-        name: model.model_copy(update={"scores": {}, "average": 0.0, "retention": 0.0})
-        for name, model in facts.results.models.items()
-    }
-    shown = read_page(dataclasses.replace(facts, results=with_models(facts, models)))
+    shown = read_page(dataclasses.replace(facts, results=without_scores(facts.results)))
     assert "not measured of the teacher's average score no task was scored" in shown.text
     assert "Not measured: the recipe names no task" in shown.by_id("scores").text
     assert "0.00" not in shown.by_id("scores").text

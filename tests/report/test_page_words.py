@@ -53,6 +53,8 @@ SPACE = "\N{NO-BREAK SPACE}"
         (wording.listed(["a", "b", "c"]), "a, b and c"),
         (wording.language("ko"), "Korean"),
         (wording.language("zxx"), "word lists of the teacher's pieces"),
+        (wording.language("English"), "English"),
+        (wording.language("English|x"), "English|x"),
         (wording.link("a?b&c", "<d>"), '<a href="a?b&amp;c">&lt;d&gt;</a>'),
         (wording.code("<s>"), "<code>&lt;s&gt;</code>"),
     ],
@@ -117,10 +119,11 @@ def test_every_term_of_the_loss_that_has_a_weight_is_told():
     assert loss_words(make_recipe().distillation.loss) == "mse 1 + cosine 0.5; squares: sum over dimensions"
 
 
-def test_a_teacher_without_a_licence_and_of_a_folder_is_no_link(tiny_teacher):
+@pytest.mark.parametrize(("name", "shown"), [("mine", "mine"), ("/srv/secret/mine", "…/mine"), ("./mine", "./mine")])
+def test_a_teacher_without_a_licence_and_of_a_folder_is_no_link(tiny_teacher, name, shown):
     facts = make_facts(tiny_teacher)
-    facts = dataclasses.replace(facts, teacher=dataclasses.replace(facts.teacher, name="mine", licence=None))
+    facts = dataclasses.replace(facts, teacher=dataclasses.replace(facts.teacher, name=name, licence=None))
     page = read_page(facts)
-    assert "Teacher mine ; bert" in page.by_id("asked").text
+    assert f"Teacher {shown} ; bert" in page.by_id("asked").text
     assert "its folder names no licence" in page.by_id("asked").text
     assert not [a for a in page.all("a") if "huggingface" in a.attributes["href"]]

@@ -6,17 +6,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from langcodes import Language
 
 from babelpress.evaluation.entries import Entry
 from babelpress.evaluation.means import EMBEDDED_KINDS, Groups, TaskMean, count_means, group_by_kind, kept
 from babelpress.evaluation.results import ModelResult, Results
 from babelpress.evaluation.suites import find_suite
 from babelpress.recipe import DistillationSection, LossSection, Recipe
-from babelpress.report.card_measures import closeness_rows, disturbed_rows, export_rows, language_rows, length_rows
+from babelpress.report.card_measures import (
+    closeness_rows,
+    disturbed_rows,
+    export_rows,
+    language_rows,
+    length_rows,
+    measured_beyond,
+)
 from babelpress.report.card_tables import parallel_table, speed_table
+from babelpress.report.export_words import points_words
 from babelpress.report.licences import UNKNOWN, list_credits, student_licence, teacher_link
 from babelpress.report.metadata import build_metadata, model_id
+from babelpress.report.style import language_name
 from babelpress.student.layers import LayerPlan
 from babelpress.teacher import Teacher
 from babelpress.vocabulary.fertility import LanguageFertility
@@ -44,9 +52,10 @@ def render_card(
         loader=PackageLoader("babelpress.report"), undefined=StrictUndefined, keep_trailing_newline=True
     )
     environment.globals["mib"] = lambda size: f"{size / 2**20:.1f}"
-    environment.filters["cell"] = lambda text: " ".join(text.split()).replace("|", "\\|")
+    environment.filters["cell"] = _cell
     student, original = results.models["distilled"], results.models["teacher"]
-    names = {code: Language.get(code).display_name() for code in recipe.languages}
+    longest = recipe.distillation.long_length or recipe.distillation.max_length
+    names = {code: language_name(code) for code in recipe.languages}
     text = environment.get_template("card.md.jinja").render(
         title=recipe.card.title or model_id(recipe),
         model_id=model_id(recipe),
@@ -63,6 +72,7 @@ def render_card(
         by_length=length_rows(student),
         disturbed=disturbed_rows(original, student),
         exports=export_rows(results.exports),
+        points_words=points_words(results.exports),
         interval_words=_interval_words(student),
         speed=speed_table(original, student, sentences=_timed(recipe, results)),
         parallel=parallel_table(original, results.models["pressed"], student),
@@ -81,7 +91,8 @@ def render_card(
         licence_text=_licence_text(recipe, teacher),
         credits=list_credits(recipe, teacher),
         loss_words=_loss_words(recipe.distillation.loss),
-        trained_length=recipe.distillation.long_length or recipe.distillation.max_length,
+        trained_length=longest,
+        beyond=measured_beyond(student, longest),
         long_words=_long_words(recipe.distillation),
         prompt_words=_prompt_words(recipe.distillation.prompts),
         eval_prompts=f"with the prompts {recipe.evaluation.prompts}"
@@ -94,6 +105,11 @@ def render_card(
     )
     metadata = build_metadata(recipe=recipe, teacher=teacher, entries=entries)
     return f"---\n{metadata.to_yaml()}\n---\n\n{text}"
+
+
+def _cell(text: str) -> str:
+    """Return a text of others as a cell of a Markdown table: one line, no column and no HTML begins in it."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _interval_words(student: ModelResult) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from babelpress.evaluation.results import ModelResult
 from babelpress.export.result import Export
+from babelpress.report.export_words import points_lost
 
 _CLOSE = (
     ("cosine to the teacher, mean", "cosine"),
@@ -43,10 +44,15 @@ def language_rows(student: ModelResult) -> list[tuple[str, ...]]:
     ]
 
 
-def length_rows(student: ModelResult) -> list[tuple[str, str, str]]:
-    """Return, for each length in the teacher's tokens, mean and 5th percentile of the cosine."""
+def length_rows(student: ModelResult) -> list[tuple[str, ...]]:
+    """Return, for each length in the teacher's tokens, texts, mean and 5th percentile of the cosine."""
     found = student.measures.by_length if student.measures else ()
-    return [(str(at.tokens), f"{at.cosine:.3f}", f"{at.cosine_p5:.3f}") for at in found]
+    return [(str(at.tokens), f"{at.texts:,}", f"{at.cosine:.3f}", f"{at.cosine_p5:.3f}") for at in found]
+
+
+def measured_beyond(student: ModelResult, tokens: int) -> bool:
+    """Tell whether texts of more tokens than these were measured."""
+    return student.measures is not None and any(at.tokens > tokens for at in student.measures.by_length)
 
 
 def disturbed_rows(teacher: ModelResult, student: ModelResult) -> list[tuple[str, ...]]:
@@ -75,7 +81,7 @@ def export_rows(exports: Sequence[Export]) -> list[dict[str, Any]]:
             "mean": f"{one.parity.mean:.4f}",
             "p5": f"{one.parity.p5:.4f}",
             "lowest": f"{one.parity.lowest_mean:.4f} ({one.parity.lowest_language})",
-            "points": f"{one.parity.points:.2f}",
+            "points": points_lost(one.parity),
             "texts": one.parity.texts,
         }
         for one in exports

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from babelpress.evaluation.results import ModelResult, Parallel
+from babelpress.evaluation.results import ModelResult
 from babelpress.evaluation.speed import ROUNDS
+from babelpress.report.parallel_figures import PARALLEL_FIGURES
 from babelpress.report.speed_table import FIGURES, how_measured
 
 
@@ -31,35 +31,11 @@ def parallel_table(teacher: ModelResult, pressed: ModelResult, student: ModelRes
     found = {name: values for name, values in columns.items() if values is not None}
     if len(found) < len(columns):
         return []
-    one = found["student"]
-    rank, guess = f"{(one.sentences + 1) / 2:.1f}", "guessing gives"
-
-    def row(name: str, value: Callable[[Parallel], str], read: str) -> dict[str, str]:
-        return {"name": name, **{column: value(values) for column, values in found.items()}, "read": read}
-
     return [
-        row(
-            "translation is the nearest", lambda model: _percent(model.accuracy),
-            f"higher is better; {guess} {_percent(1 / one.sentences)}",
-        ),
-        row(
-            "mean rank of the translation", lambda model: f"{model.mean_rank:.2f}",
-            f"1 is best, of {one.sentences}; {guess} {rank}",
-        ),
-        row(
-            "language told by a linear probe", lambda model: _percent(model.language_probe),
-            f"lower is better; {guess} {_percent(one.language_chance)}",
-        ),
-        row(
-            "alignment", lambda model: f"{model.alignment:.3f}",
-            "squared distance of translations; lower is better where uniformity is as low",
-        ),
-        row(
-            "uniformity", lambda model: f"{model.uniformity:.3f}",
-            "lower is better: different meanings lie further apart",
-        ),
-    ]  # fmt: skip
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+        {
+            "name": figure.name,
+            **{column: figure.text(values) for column, values in found.items()},
+            "read": figure.reading(found["student"]),
+        }
+        for figure in PARALLEL_FIGURES
+    ]

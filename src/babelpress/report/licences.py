@@ -105,9 +105,11 @@ def hub_datasets(recipe: Recipe) -> list[str]:
 
 
 def teacher_link(teacher: Teacher) -> str:
-    """Return the teacher's name, as a link where the hub has it."""
+    """Return the teacher's name, as a link where the hub has it; of a folder the last part, not where it lies."""
     name = hub_id(teacher)
-    return f"[{name}](https://huggingface.co/{name})" if name else teacher.name
+    if name:
+        return f"[{name}](https://huggingface.co/{name})"
+    return teacher.name if teacher.name == EMBEDDED_ID else re.split(r"[\\/]", teacher.name.rstrip("\\/"))[-1]
 
 
 def _licence(text: str, *, name: str | None = None, link: str | None = None) -> Licence:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langcodes import Language
+from langcodes.tag_parser import LanguageTagError
 
 from babelpress.errors import EvaluationError
 from babelpress.files import replace_file
@@ -102,5 +103,8 @@ def model_colour(name: str, place: int) -> str:
 
 
 def language_name(code: str) -> str:
-    """Return a language's English name."""
-    return Language.get(code).display_name()
+    """Return a language's English name; a label of the user's own that is no code (BCP 47) is its own name."""
+    try:
+        return Language.get(code).display_name()
+    except LanguageTagError:
+        return code

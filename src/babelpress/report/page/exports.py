@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from babelpress.report.export_words import points_lost, points_words
 from babelpress.report.page.blocks import Cell, Column, Prose, Row, Section, Table
 from babelpress.report.page.facts import PageFacts
-from babelpress.report.page.wording import decimal, language, mib
+from babelpress.report.page.wording import NOT_MEASURED, decimal, language, mib
 
 _STAGES = ("export",)
 
@@ -14,17 +15,17 @@ def tell_exports(facts: PageFacts) -> Section | None:
     exports = facts.results.exports
     if not exports:
         return None
+    points = points_words(exports)
     words = (
         f"Cosines are to the student's own embeddings, over {exports[0].parity.texts:,} held-out texts of every "
-        "language; points are what the mean of its scores loses. An export further away than the recipe allows is not "
-        "written."
+        f"language{'; ' if points else ''}{points}. An export further away than the recipe allows is not written."
     )
     columns = ("size", "cosine, mean", "5th percentile", "lowest language", "largest difference", "points lost")
     rows = tuple(
         Row(one.file, (
             Cell(mib(one.bytes)), Cell(decimal(one.parity.mean, 4)), Cell(decimal(one.parity.p5, 4)),
             Cell(decimal(one.parity.lowest_mean, 4), language(one.parity.lowest_language)),
-            Cell(f"{one.parity.largest:.1e}"), Cell(decimal(one.parity.points, 2)),
+            Cell(f"{one.parity.largest:.1e}"), Cell(points_lost(one.parity, none=NOT_MEASURED)),
         ), small=one.name)
         for one in exports
     )  # fmt: skip

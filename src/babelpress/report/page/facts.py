@@ -10,9 +10,10 @@ from typing import Any
 from babelpress.evaluation.results import STUDENT, TEACHER, ModelResult, Results
 from babelpress.files import read_json
 from babelpress.recipe import Recipe
+from babelpress.report.licences import hub_id
 from babelpress.report.page.pictures import Picture
 from babelpress.student.layers import LayerPlan
-from babelpress.teacher import EMBEDDED_ID, Teacher
+from babelpress.teacher import Teacher
 from babelpress.vocabulary.fertility import LanguageFertility
 from babelpress.vocabulary.plan import VocabularyPlan
 
@@ -58,8 +59,8 @@ class PageFacts:
     @property
     def teacher_page(self) -> str | None:
         """Return the teacher's page on the hub; a folder's own name has none."""
-        name = self.teacher_name
-        return f"https://huggingface.co/{name}" if name.count("/") == 1 and name != EMBEDDED_ID else None
+        name = hub_id(self.teacher)
+        return f"https://huggingface.co/{name}" if name else None
 
 
 def target_bytes(index: Path, cache: Path) -> int | None:

@@ -10,7 +10,8 @@ from markupsafe import Markup
 from babelpress.evaluation.results import TEACHER, AtLength, Closeness, Disturbed, Measures, ModelResult, Parallel
 from babelpress.report.page.blocks import Cell, Chapter, Column, Prose, Row, Section, Table, present
 from babelpress.report.page.facts import PageFacts
-from babelpress.report.page.wording import LABELS, NOT_MEASURED, decimal, language, link, percent, whole
+from babelpress.report.page.wording import LABELS, NOT_MEASURED, decimal, language, link, listed, percent, whole
+from babelpress.report.parallel_figures import PARALLEL_FIGURES
 
 _STAGES = ("evaluation",)
 _ALIGNMENT = "https://arxiv.org/abs/2005.10242"
@@ -29,14 +30,13 @@ def tell_measures(facts: PageFacts) -> Section:
     measured = {name: model.measures for name, model in models.items() if model.measures is not None}
     parallel = {name: model.parallel for name, model in models.items() if model.parallel is not None}
     near = {name: own for name, own in measured.items() if name != TEACHER}
-    chapters = (
-        _closeness(facts, near),
-        _disturbed({name: own for name, own in measured.items() if own.disturbed}),
-        _parallel(parallel),
-    )
-    there = present(*chapters)
-    absent = "Parallel sentences and disturbed text: not measured." if len(there) == 1 else ""
-    return Section("measures", "Beyond the tasks", (*there, *([Prose(absent)] if absent else [])))
+    chapters = {
+        "disturbed text": _disturbed({name: own for name, own in measured.items() if own.disturbed}),
+        "parallel sentences": _parallel(parallel),
+    }
+    absent = [name for name, chapter in chapters.items() if chapter is None]
+    said = Prose(f"{listed(absent).capitalize()}: not measured.") if absent else None
+    return Section("measures", "Beyond the tasks", present(_closeness(facts, near), *chapters.values(), said))
 
 
 # --- nearness to the teacher --------------------------------------------------------------------
@@ -160,20 +160,11 @@ def _disturbed(measured: Mapping[str, Measures]) -> Chapter | None:
 def _parallel(models: Mapping[str, Parallel]) -> Chapter | None:
     if not models:
         return None
-    figures: dict[str, Callable[[Parallel], str]] = {
-        "translation is the nearest": lambda own: percent(own.accuracy),
-        "mean rank of the translation": lambda own: decimal(own.mean_rank, 2),
-        "language told by a linear probe": lambda own: percent(own.language_probe),
-        "… by guessing": lambda own: percent(own.language_chance),
-        "alignment": lambda own: decimal(own.alignment, 3),
-        "uniformity": lambda own: decimal(own.uniformity, 3),
-    }
-    better = ("higher is better", "lower is better, 1 is best", "lower is better", "", *["lower is better"] * 2)
-    rows = tuple(
-        Row(name, tuple(Cell(write(own)) for own in models.values()), small=small)
-        for (name, write), small in zip(figures.items(), better, strict=True)
-    )
     first = next(iter(models.values()))
+    rows = tuple(
+        Row(figure.name, tuple(Cell(figure.text(own)) for own in models.values()), small=figure.reading(first))
+        for figure in PARALLEL_FIGURES
+    )
     words = Markup(
         "{} sentences in each of {} languages, each the same meaning; every ordered pair of languages counts. "
         "Alignment and uniformity are those of Wang and Isola 2020 ({}), with translations as positives."

@@ -5,27 +5,41 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from markupsafe import Markup
+
 from babelpress.errors import RecipeError
 from babelpress.recipe import Recipe
 from babelpress.recipe_text import shipped_recipes
+from babelpress.report.card_measures import measured_beyond
 from babelpress.report.page.blocks import Block, Cell, Code, Column, Details, Items, Prose, Row, Section, Table, Terms
 from babelpress.report.page.facts import PageFacts
-from babelpress.report.page.wording import NOT_MEASURED, code, duration, mib, whole
+from babelpress.report.page.wording import NOT_MEASURED, code, duration, link, mib, whole
 
 
 def tell_limits(facts: PageFacts) -> Section:
     """Return the section of what the figures do not say, and how to get them again."""
-    settings = facts.recipe.distillation
-    longest = settings.long_length or settings.max_length
     said = (
-        f"Trained up to {longest:,} tokens; the student takes up to {facts.teacher.max_length:,}, and texts longer "
-        "than those of its training lose more against the teacher.",
+        _length_words(facts),
         "Other languages than the recipe's are mostly spelled in small pieces or bytes and lose most.",
         "Speed, memory and time are those of the machine named above, at that hour; ratios carry over better than "
         "absolute figures.",
         "Scores are of one training with one seed; an interval tells of the test sentences, not of other trainings.",
     )
     return Section("limits", "Limits, and how to reproduce", (Items(said), *_again(facts)))
+
+
+def _length_words(facts: PageFacts) -> Markup:
+    settings = facts.recipe.distillation
+    longest = settings.long_length or settings.max_length
+    there = Markup("the {} says how near longer texts stay to the teacher.").format(
+        link("#table-lengths", "table of lengths")
+    )
+    unknown = "what longer texts lose was not measured."
+    return Markup("Trained up to {} tokens; the student takes up to {}, and {}").format(
+        whole(longest),
+        whole(facts.teacher.max_length),
+        there if measured_beyond(facts.student, longest) else unknown,
+    )
 
 
 def _again(facts: PageFacts) -> tuple[Block, ...]:

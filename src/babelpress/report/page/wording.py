@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from langcodes import Language
 from markupsafe import Markup
+
+from babelpress.report.style import language_name
 
 NOT_MEASURED = "not measured"
 MISSING = "missing"
@@ -74,7 +75,7 @@ def short(count: int) -> str:
 
 def language(code: str) -> str:
     """Return a language's name in English."""
-    return "word lists of the teacher's pieces" if code == _PIECES else Language.get(code).display_name()
+    return "word lists of the teacher's pieces" if code == _PIECES else language_name(code)
 
 
 def plural(count: int, one: str) -> str:
