@@ -438,6 +438,13 @@ def test_a_suite_and_tasks_together_are_refused(run):
         api.compare([str(run), str(run)], suite="quick", tasks=["STS12"])
 
 
+def test_a_task_that_is_named_twice_counts_once(run):
+    found = api.compare([str(run), f"{run}:teacher"], tasks=["STSBenchmark", "STS17", "STSBenchmark"])
+    (group,) = found.groups
+    assert ([row.name for row in group.tasks], group.mean.count) == (["STSBenchmark", "STS17"], 2)
+    assert [cell.score for cell in group.mean.cells] == [cell.score for cell in found.overall.cells]
+
+
 def test_a_model_folder_without_tasks_is_refused_before_any_work(tiny_teacher, run):
     with pytest.raises(EvaluationError, match=r"has no scores of its own; name tasks: --suite quick"):
         api.compare([str(run), str(tiny_teacher)])

@@ -71,6 +71,7 @@ def plan_scores(
         raise EvaluationError(f"--data-dir {data_dir} is not a folder")
     if batch_size < 1:
         raise EvaluationError(f"--batch-size is {batch_size}; it must be 1 or more")
+    tasks = tuple(dict.fromkeys(tasks))
     chosen = find_suite(suite) if suite else None
     wanted = Wanted(
         chosen.tasks if chosen else tasks, cache=cache, bundled=chosen.bundled if chosen else False,
