@@ -497,6 +497,18 @@ def test_other_prompts_are_not_taken_from_the_cache_and_other_batches_are(tmp_pa
     assert score_candidates([folder], replace(wanted, prompts={"STS": "query: "})) == prompted
 
 
+@pytest.mark.parametrize(
+    ("models", "against", "said"),
+    [(1, None, "1 model is no comparison"), (2, "student", r"--against 'student' is none of the models; they are: ")],
+)
+def test_too_few_models_and_an_unknown_measure_are_refused_before_any_model_is_run(
+    tiny_teacher, wanted, monkeypatch, models, against, said
+):
+    monkeypatch.setattr("babelpress.evaluation.candidates.load_encoder", _no_encoding)
+    with pytest.raises(EvaluationError, match=said):
+        api.compare([str(tiny_teacher)] * models, tasks=wanted.tasks, cache=wanted.cache, against=against)
+
+
 def test_folders_are_compared_in_pairs(tmp_path, wanted):
     folders = [str(make_teacher(tmp_path / f"m{seed}", layers=1, seed=seed)) for seed in (1, 2)]
     found = api.compare(folders, tasks=wanted.tasks, data_dir=wanted.data_dir, cache=wanted.cache, batch_size=16)

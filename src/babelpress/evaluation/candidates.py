@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.encoders import load_encoder
 from babelpress.errors import BabelpressError, EvaluationError
-from babelpress.evaluation.compare import distinct_names
+from babelpress.evaluation.compare import check_names, distinct_names
 from babelpress.evaluation.comparison import Scored
 from babelpress.evaluation.embedded import BITEXT, bundled_texts, score_bitext
 from babelpress.evaluation.evaluate import encode_texts, model_facts, model_id
@@ -63,8 +63,12 @@ def plan_scores(
     cache: Path,
     prompts: Mapping[str, str],
     batch_size: int,
+    against: str | None = None,
 ) -> tuple[Wanted, Groups | None]:
-    """Decide what is scored and shown in which groups; None: all that there is. Raises EvaluationError."""
+    """Decide what is scored and shown in which groups; None: all that there is. Raises EvaluationError.
+
+    `against` is one of the models as it was given, or as it is shown.
+    """
     if suite and tasks:
         raise EvaluationError("--suite and --tasks both say what is compared; give one")
     if data_dir is not None and not data_dir.is_dir():
@@ -78,8 +82,8 @@ def plan_scores(
         languages=languages or (chosen.languages if chosen else None), data_dir=data_dir,
         prompts=dict(prompts), batch_size=batch_size,
     )  # fmt: skip
-    for model in models:
-        check_candidate(model, wanted)
+    names = [check_candidate(model, wanted) for model in models]
+    check_names(distinct_names(names), against=None if against in models else against)
     if any(is_model(model) for model in models):
         check_tasks(wanted.tasks)
         if prompts:
@@ -89,17 +93,20 @@ def plan_scores(
     return wanted, {**chosen.groups, **({"Bitext": (BITEXT,)} if chosen.bundled else {})}
 
 
-def check_candidate(text: str, wanted: Wanted) -> None:
-    """Refuse, before any model is run, what is no model or has nothing to be scored on. Raises EvaluationError."""
+def check_candidate(text: str, wanted: Wanted) -> str:
+    """Refuse, before any model is run, what is no model or has nothing to be scored on; return what it is called.
+
+    Raises EvaluationError.
+    """
     if text.startswith(PUBLISHED):
-        find_published(text.removeprefix(PUBLISHED))
-    elif is_model(text):
-        if not wanted.tasks and not wanted.bundled:
-            raise EvaluationError(
-                f"{text} is a model folder, which has no scores of its own; name tasks: --suite quick or --tasks A,B"
-            )
-    else:
-        _read_run(text)
+        return find_published(text.removeprefix(PUBLISHED)).name
+    if not is_model(text):
+        return _read_run(text).name
+    if not wanted.tasks and not wanted.bundled:
+        raise EvaluationError(
+            f"{text} is a model folder, which has no scores of its own; name tasks: --suite quick or --tasks A,B"
+        )
+    return folder_name(Path(text))
 
 
 def score_candidates(texts: Sequence[str], wanted: Wanted) -> list[Scored]:
