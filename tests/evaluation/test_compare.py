@@ -469,7 +469,9 @@ def test_two_folders_of_one_name_have_two_results_and_finished_ones_are_kept(tmp
     first = score_candidates([str(folder) for folder in folders], wanted)
     assert [one.name for one in first] == ["model", "model"]
     assert first[0].scores != first[1].scores
-    (folders[0] / "README.md").write_text("another card")
+    for name in ("README.md", "umap.png", "manifest.json", "onnx/model.onnx"):
+        (folders[0] / name).parent.mkdir(exist_ok=True)
+        (folders[0] / name).write_text("gained later")
     monkeypatch.setattr("sentence_transformers.SentenceTransformer.encode", _no_encoding)
     assert score_candidates([str(folder) for folder in folders], wanted) == first
 

@@ -25,14 +25,13 @@ from babelpress.evaluation.suites import did_you_mean, find_suite
 from babelpress.evaluation.task_progress import TaskClock, track_tasks
 from babelpress.evaluation.task_run import TaskScore
 from babelpress.evaluation.tasks import check_tasks
-from babelpress.files import hash_file, hash_folder, hash_json, list_files, read_json
+from babelpress.files import hash_file, hash_folder, hash_json, model_files, read_json
 from babelpress.teacher import locate_teacher
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 PUBLISHED = "published:"
-_SHOWN = {".md", ".png", ".svg"}
 
 
 @dataclass(frozen=True)
@@ -127,8 +126,8 @@ def _score_candidate(text: str, wanted: Wanted, clock: TaskClock) -> Scored:
 def _score_folder(text: str, wanted: Wanted, clock: TaskClock) -> Scored:
     """Score a model folder on mteb tasks; finished ones are taken from the cache.
 
-    Its identity there is the content of the whole folder but for card and pictures: two students may share weights
-    and differ in the tokenizer.
+    Its identity there is the content of the folder's `model_files`: two students may share weights and differ in the
+    tokenizer.
     """
     folder = Path(text)
     model = load_encoder(folder)
@@ -162,8 +161,7 @@ def _slot(task: str, wanted: Wanted) -> str:
 
 
 def _identity(folder: Path) -> str:
-    files = [path for path in list_files(folder) if path.suffix not in _SHOWN]
-    return hash_json([[str(path.relative_to(folder)), hash_file(path)] for path in files])
+    return hash_json([[str(path.relative_to(folder)), hash_file(path)] for path in model_files(folder)])
 
 
 def _bundled(model: SentenceTransformer, wanted: Wanted) -> tuple[dict[str, Score], dict[str, Replicates]]:
