@@ -291,10 +291,14 @@ def read_scores(run: Run, model: str) -> dict[str, Score]:
 
 
 def _dump_evaluation(run: Run) -> Any:
-    """Return how models are scored; a suite is the tasks that it holds. What may fail changes no score."""
+    """Return how models are scored; a suite is the tasks that it holds.
+
+    What may fail changes no score, and the size of batches no more than rounding: whoever lowers it after running out
+    of memory keeps the finished tasks.
+    """
     section = run.recipe.evaluation
     settings = dump(section) | {"tasks": section.chosen_tasks(), "languages": section.chosen_languages()}
-    del settings["suite"], settings["allow_missing"]
+    del settings["suite"], settings["allow_missing"], settings["batch_size"]
     return settings
 
 
