@@ -60,6 +60,14 @@ def test_a_setting_of_a_later_stage_leaves_the_earlier_ones(tmp_path, tiny_teach
     assert bring_up(run, ["vocabulary", "layers"]) == ["layers"]
 
 
+def test_smaller_batches_and_tasks_that_may_fail_leave_the_finished_tasks_of_an_evaluation(tmp_path, tiny_teacher):
+    settings = STAGES["evaluation"].settings
+    run = small_run(tmp_path, tiny_teacher)
+    other = small_run(tmp_path, tiny_teacher, "evaluation.batch_size=8", "evaluation.allow_missing=true")
+    assert settings(run) == settings(other)
+    assert settings(run) != settings(small_run(tmp_path, tiny_teacher, "evaluation.tasks=[STSBenchmark]"))
+
+
 def test_a_licence_or_an_author_that_is_added_makes_nothing_again(tmp_path, tiny_teacher):
     make_files(tmp_path / "data", en="word")
     for more in ("", ", licence: cc-by-4.0", ", licence: mit, attribution: somebody"):

@@ -284,7 +284,7 @@ def compare(
     wanted, groups = plan_scores(
         models, suite=suite, tasks=tuple(tasks), languages=tuple(languages) if languages else None,
         data_dir=Path(data_dir) if data_dir else None, cache=Path(cache),
-        prompts=prompts or {}, batch_size=batch_size,
+        prompts=prompts or {}, batch_size=batch_size, against=against,
     )  # fmt: skip
     scored = score_candidates(models, wanted)
     if against is not None and against in models:  # as it was given, instead of as it is shown

@@ -19,6 +19,9 @@ from babelpress.errors import BabelpressError
 logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
+# What a model's folder gains after it is made: cards and pictures, a stage's manifest, exports.
+_SHOWN = {".md", ".png", ".svg"}
+_GAINED = {"manifest.json", "onnx"}
 
 
 def hash_file(path: Path) -> str:
@@ -54,6 +57,20 @@ def hash_folder(folder: Path) -> str:
         path for path in list_files(folder) if not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
     return hash_json([[str(path.relative_to(folder)), hash_file(path)] for path in files])
+
+
+def model_files(folder: Path) -> list[Path]:
+    """List what makes a model folder this model, sorted: without card, pictures, manifest, exports and hidden files.
+
+    A student is the same model before its card is written and after.
+    """
+    return [
+        path
+        for path in list_files(folder)
+        if path.suffix not in _SHOWN
+        and (parts := path.relative_to(folder).parts)[0] not in _GAINED
+        and not any(part.startswith(".") for part in parts)
+    ]
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:

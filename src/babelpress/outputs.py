@@ -26,12 +26,13 @@ def write_results(run: Run) -> Results:
     parallel = read_json(run.path("report") / "parallel.json") if reported else {}
     exported = bool(run.recipe.export.formats) and is_current(STAGES["export"], run, run.folder)
     manifest = read_manifest(run.path("evaluation")) or {}
+    speed = manifest["counts"]["speed"]
     results = Results(
         recipe=run.recipe.name,
         teacher_id=run.teacher.name,
         languages=run.recipe.languages,
         models={
-            name: ModelResult.model_validate({**figures, "parallel": parallel.get(name)})
+            name: ModelResult.model_validate({**figures, "speed": speed.get(name), "parallel": parallel.get(name)})
             for name, figures in models.items()
         },
         missing=read_missing(run.path("evaluation") / "mteb"),

@@ -291,10 +291,14 @@ def read_scores(run: Run, model: str) -> dict[str, Score]:
 
 
 def _dump_evaluation(run: Run) -> Any:
-    """Return how models are scored; a suite is the tasks that it holds. What may fail changes no score."""
+    """Return how models are scored; a suite is the tasks that it holds.
+
+    What may fail changes no score, and the size of batches no more than rounding: whoever lowers it after running out
+    of memory keeps the finished tasks.
+    """
     section = run.recipe.evaluation
     settings = dump(section) | {"tasks": section.chosen_tasks(), "languages": section.chosen_languages()}
-    del settings["suite"], settings["allow_missing"]
+    del settings["suite"], settings["allow_missing"], settings["batch_size"]
     return settings
 
 
@@ -327,7 +331,10 @@ def _task_folders(run: Run) -> dict[str, Path]:
 
 
 def make_evaluation(run: Run, folder: Path) -> dict[str, Any]:
-    """Score the three models."""
+    """Score the three models.
+
+    Timings go into the manifest's counts: no two are alike, and what hangs on the scores is not made again for them.
+    """
     from babelpress.evaluation.evaluate import Candidate, evaluate_models, model_id
 
     recipe = run.recipe
@@ -342,8 +349,14 @@ def make_evaluation(run: Run, folder: Path) -> dict[str, Any]:
         cache=folder / "mteb",
         trust_remote_code=run.teacher.trust_remote_code,
     )
-    write_json(folder / "models.json", {name: result.model_dump(mode="json") for name, result in found.items()})
-    return {"held_out_sentences": sum(map(len, held_out.values())), "machine": describe_machine()}
+    figures = {name: result.model_dump(mode="json") for name, result in found.items()}
+    speed = {name: own.pop("speed") for name, own in figures.items()}
+    write_json(folder / "models.json", figures)
+    return {
+        "held_out_sentences": sum(map(len, held_out.values())),
+        "machine": describe_machine(),
+        "speed": {name: own for name, own in speed.items() if own is not None},
+    }
 
 
 def report_settings(run: Run) -> Any:

@@ -438,6 +438,13 @@ def test_a_suite_and_tasks_together_are_refused(run):
         api.compare([str(run), str(run)], suite="quick", tasks=["STS12"])
 
 
+def test_a_task_that_is_named_twice_counts_once(run):
+    found = api.compare([str(run), f"{run}:teacher"], tasks=["STSBenchmark", "STS17", "STSBenchmark"])
+    (group,) = found.groups
+    assert ([row.name for row in group.tasks], group.mean.count) == (["STSBenchmark", "STS17"], 2)
+    assert [cell.score for cell in group.mean.cells] == [cell.score for cell in found.overall.cells]
+
+
 def test_a_model_folder_without_tasks_is_refused_before_any_work(tiny_teacher, run):
     with pytest.raises(EvaluationError, match=r"has no scores of its own; name tasks: --suite quick"):
         api.compare([str(run), str(tiny_teacher)])
@@ -462,7 +469,9 @@ def test_two_folders_of_one_name_have_two_results_and_finished_ones_are_kept(tmp
     first = score_candidates([str(folder) for folder in folders], wanted)
     assert [one.name for one in first] == ["model", "model"]
     assert first[0].scores != first[1].scores
-    (folders[0] / "README.md").write_text("another card")
+    for name in ("README.md", "umap.png", "manifest.json", "onnx/model.onnx"):
+        (folders[0] / name).parent.mkdir(exist_ok=True)
+        (folders[0] / name).write_text("gained later")
     monkeypatch.setattr("sentence_transformers.SentenceTransformer.encode", _no_encoding)
     assert score_candidates([str(folder) for folder in folders], wanted) == first
 
@@ -488,6 +497,18 @@ def test_other_prompts_are_not_taken_from_the_cache_and_other_batches_are(tmp_pa
     monkeypatch.setattr("sentence_transformers.SentenceTransformer.encode", _no_encoding)
     assert score_candidates([folder], replace(wanted, batch_size=7)) == plain
     assert score_candidates([folder], replace(wanted, prompts={"STS": "query: "})) == prompted
+
+
+@pytest.mark.parametrize(
+    ("models", "against", "said"),
+    [(1, None, "1 model is no comparison"), (2, "student", r"--against 'student' is none of the models; they are: ")],
+)
+def test_too_few_models_and_an_unknown_measure_are_refused_before_any_model_is_run(
+    tiny_teacher, wanted, monkeypatch, models, against, said
+):
+    monkeypatch.setattr("babelpress.evaluation.candidates.load_encoder", _no_encoding)
+    with pytest.raises(EvaluationError, match=said):
+        api.compare([str(tiny_teacher)] * models, tasks=wanted.tasks, cache=wanted.cache, against=against)
 
 
 def test_folders_are_compared_in_pairs(tmp_path, wanted):

@@ -112,9 +112,21 @@ def test_facts_are_those_of_the_files(tiny_teacher):
     assert facts["parameters_without_pooler"] == facts["parameters"] - pooler
     assert pooler == 16 * 16 + 16
     assert facts["weight_bytes"] == (tiny_teacher / "model.safetensors").stat().st_size
-    assert facts["folder_bytes"] == sum(path.stat().st_size for path in tiny_teacher.rglob("*") if path.is_file())
+    files = [path for path in tiny_teacher.rglob("*") if path.is_file() and path.name != "README.md"]
+    assert facts["folder_bytes"] == sum(path.stat().st_size for path in files)
     assert (facts["layers"], facts["dimensions"]) == (3, 16)
     assert facts["tokens"] == len(weights["embeddings.word_embeddings.weight"])
+
+
+def test_what_a_student_gains_after_it_is_made_changes_no_fact(tmp_path):
+    folder = make_teacher(tmp_path / "student", layers=1)
+    before = model_facts(folder)
+    for name in ("README.md", "umap.png", "umap.svg", "manifest.json", "onnx/model.onnx", ".key.json"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("more")
+    assert model_facts(folder) == before
+    (folder / "tokenizer-golden.json").write_text("{}")
+    assert model_facts(folder) == before | {"folder_bytes": before["folder_bytes"] + 2}
 
 
 def test_the_average_counts_every_score_but_the_correlation_with_the_teacher():

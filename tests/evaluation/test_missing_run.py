@@ -13,7 +13,7 @@ from babelpress.evaluation import scoring
 from babelpress.evaluation.embedded import BITEXT
 from babelpress.evaluation.results import Results
 from babelpress.files import read_json
-from babelpress.stages import read_manifest
+from babelpress.stages import output_hash, read_manifest
 from tests.distillation import write_recipe
 from tests.evaluation.local import write_classes, write_stsbenchmark
 
@@ -67,7 +67,9 @@ def story(tmp_path_factory, tiny_teacher) -> dict[str, Any]:
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", str(root / "cache"))
         runs = Runs(root, tiny_teacher)
         told["first"] = runs.evaluate(patch, fails=True, allow=True)
+        told["outputs"] = [output_hash(root / "run" / "evaluation")]
         told["again"] = runs.evaluate(patch, fails=True, allow=True)
+        told["outputs"].append(output_hash(root / "run" / "evaluation"))
         with pytest.raises(EvaluationError) as caught:
             runs.evaluate(patch, fails=True, allow=False)
         told["refused"] = caught.value
@@ -95,6 +97,19 @@ def test_it_is_tried_again_and_nothing_else_is_run(story):
     assert results.missing.keys() == {STS}
     assert ran == [], "the teacher's is kept, the pressed one's fails"
     assert results.models["teacher"].scores == story["first"][0].models["teacher"].scores
+
+
+def test_where_it_fails_again_nothing_that_hangs_on_the_evaluation_is_made_again(story):
+    first, again = story["outputs"]
+    assert first == again, "other timings, another card and a later hour are no other scores"
+
+
+def test_the_timings_are_in_the_results_and_not_in_what_is_hashed(story):
+    results = story["last"][0]
+    assert all(model.speed.batched.median > 0 for model in results.models.values())
+    kept = read_json(story["root"] / "run" / "evaluation" / "models.json")
+    assert kept.keys() == MODELS
+    assert not any("speed" in figures for figures in kept.values())
 
 
 def test_where_nothing_may_be_missing_the_run_ends_with_the_reason(story):

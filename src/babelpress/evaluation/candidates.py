@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.encoders import load_encoder
 from babelpress.errors import BabelpressError, EvaluationError
-from babelpress.evaluation.compare import distinct_names
+from babelpress.evaluation.compare import check_names, distinct_names
 from babelpress.evaluation.comparison import Scored
 from babelpress.evaluation.embedded import BITEXT, bundled_texts, score_bitext
 from babelpress.evaluation.evaluate import encode_texts, model_facts, model_id
@@ -25,14 +25,13 @@ from babelpress.evaluation.suites import did_you_mean, find_suite
 from babelpress.evaluation.task_progress import TaskClock, track_tasks
 from babelpress.evaluation.task_run import TaskScore
 from babelpress.evaluation.tasks import check_tasks
-from babelpress.files import hash_file, hash_folder, hash_json, list_files, read_json
+from babelpress.files import hash_file, hash_folder, hash_json, model_files, read_json
 from babelpress.teacher import locate_teacher
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 PUBLISHED = "published:"
-_SHOWN = {".md", ".png", ".svg"}
 
 
 @dataclass(frozen=True)
@@ -63,22 +62,27 @@ def plan_scores(
     cache: Path,
     prompts: Mapping[str, str],
     batch_size: int,
+    against: str | None = None,
 ) -> tuple[Wanted, Groups | None]:
-    """Decide what is scored and shown in which groups; None: all that there is. Raises EvaluationError."""
+    """Decide what is scored and shown in which groups; None: all that there is. Raises EvaluationError.
+
+    `against` is one of the models as it was given, or as it is shown.
+    """
     if suite and tasks:
         raise EvaluationError("--suite and --tasks both say what is compared; give one")
     if data_dir is not None and not data_dir.is_dir():
         raise EvaluationError(f"--data-dir {data_dir} is not a folder")
     if batch_size < 1:
         raise EvaluationError(f"--batch-size is {batch_size}; it must be 1 or more")
+    tasks = tuple(dict.fromkeys(tasks))
     chosen = find_suite(suite) if suite else None
     wanted = Wanted(
         chosen.tasks if chosen else tasks, cache=cache, bundled=chosen.bundled if chosen else False,
         languages=languages or (chosen.languages if chosen else None), data_dir=data_dir,
         prompts=dict(prompts), batch_size=batch_size,
     )  # fmt: skip
-    for model in models:
-        check_candidate(model, wanted)
+    names = [check_candidate(model, wanted) for model in models]
+    check_names(distinct_names(names), against=None if against in models else against)
     if any(is_model(model) for model in models):
         check_tasks(wanted.tasks)
         if prompts:
@@ -88,17 +92,20 @@ def plan_scores(
     return wanted, {**chosen.groups, **({"Bitext": (BITEXT,)} if chosen.bundled else {})}
 
 
-def check_candidate(text: str, wanted: Wanted) -> None:
-    """Refuse, before any model is run, what is no model or has nothing to be scored on. Raises EvaluationError."""
+def check_candidate(text: str, wanted: Wanted) -> str:
+    """Refuse, before any model is run, what is no model or has nothing to be scored on; return what it is called.
+
+    Raises EvaluationError.
+    """
     if text.startswith(PUBLISHED):
-        find_published(text.removeprefix(PUBLISHED))
-    elif is_model(text):
-        if not wanted.tasks and not wanted.bundled:
-            raise EvaluationError(
-                f"{text} is a model folder, which has no scores of its own; name tasks: --suite quick or --tasks A,B"
-            )
-    else:
-        _read_run(text)
+        return find_published(text.removeprefix(PUBLISHED)).name
+    if not is_model(text):
+        return _read_run(text).name
+    if not wanted.tasks and not wanted.bundled:
+        raise EvaluationError(
+            f"{text} is a model folder, which has no scores of its own; name tasks: --suite quick or --tasks A,B"
+        )
+    return folder_name(Path(text))
 
 
 def score_candidates(texts: Sequence[str], wanted: Wanted) -> list[Scored]:
@@ -119,8 +126,8 @@ def _score_candidate(text: str, wanted: Wanted, clock: TaskClock) -> Scored:
 def _score_folder(text: str, wanted: Wanted, clock: TaskClock) -> Scored:
     """Score a model folder on mteb tasks; finished ones are taken from the cache.
 
-    Its identity there is the content of the whole folder but for card and pictures: two students may share weights
-    and differ in the tokenizer.
+    Its identity there is the content of the folder's `model_files`: two students may share weights and differ in the
+    tokenizer.
     """
     folder = Path(text)
     model = load_encoder(folder)
@@ -154,8 +161,7 @@ def _slot(task: str, wanted: Wanted) -> str:
 
 
 def _identity(folder: Path) -> str:
-    files = [path for path in list_files(folder) if path.suffix not in _SHOWN]
-    return hash_json([[str(path.relative_to(folder)), hash_file(path)] for path in files])
+    return hash_json([[str(path.relative_to(folder)), hash_file(path)] for path in model_files(folder)])
 
 
 def _bundled(model: SentenceTransformer, wanted: Wanted) -> tuple[dict[str, Score], dict[str, Replicates]]:

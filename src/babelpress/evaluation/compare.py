@@ -33,11 +33,7 @@ def compare_scores(
     left out for all and told under `missing`, never counted as 0. Raises EvaluationError when no task is left.
     """
     names = distinct_names([model.name for model in models])
-    if len(models) < 2:
-        raise EvaluationError(f"{len(models)} model is no comparison; give two or more")
-    if against is not None and against not in names:
-        near = did_you_mean(against, names)
-        raise EvaluationError(f"--against {against!r} is none of the models{near}; they are: {', '.join(names)}")
+    check_names(names, against=against)
     first = names.index(against) if against is not None else 0
     scores = [{task: score for task, score in model.scores.items() if score.kind != _SIMILARITY} for model in models]
     wanted = groups if groups is not None else _all_groups(scores)
@@ -161,6 +157,15 @@ def _by_language(
     ordered = sorted(tasks_of, key=lambda code: (-len(tasks_of[code]), code))
     languages = tuple(lines.row(code, tasks_of[code]) for code in ordered)
     return languages, lines.row("pairs of languages", pairs) if pairs else None
+
+
+def check_names(names: Sequence[str], *, against: str | None) -> None:
+    """Refuse fewer than two models, and a measure that is none of them. Raises EvaluationError."""
+    if len(names) < 2:
+        raise EvaluationError(f"{len(names)} model is no comparison; give two or more")
+    if against is not None and against not in names:
+        near = did_you_mean(against, names)
+        raise EvaluationError(f"--against {against!r} is none of the models{near}; they are: {', '.join(names)}")
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:

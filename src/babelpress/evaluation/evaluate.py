@@ -27,7 +27,7 @@ from babelpress.evaluation.results import STUDENT, TEACHER, ModelResult, Score, 
 from babelpress.evaluation.scoring import ScoringSettings, Subject, score_models
 from babelpress.evaluation.shares import spread as spread_evenly
 from babelpress.evaluation.speed import measure_speed
-from babelpress.files import list_files, read_json
+from babelpress.files import model_files, read_json
 from babelpress.recipe import EvaluationSection
 from babelpress.tensors import open_checkpoint
 
@@ -139,7 +139,7 @@ def average_values(scores: dict[str, Score], replicates: dict[str, Replicates]) 
 
 
 def model_facts(folder: Path) -> dict[str, Any]:
-    """Return what can be counted in a model folder: layers, tokens, parameters, bytes."""
+    """Return what can be counted in a model folder: layers, tokens, parameters, bytes (of `model_files`)."""
     config = read_json(folder / "config.json")
     checkpoint = open_checkpoint(folder)
     names = [name for name in checkpoint.names() if "position_ids" not in name]
@@ -153,7 +153,7 @@ def model_facts(folder: Path) -> dict[str, Any]:
         "parameters_without_pooler": total - pooler,
         "weight_bytes": checkpoint.bytes_on_disk(),
         "stored_as": checkpoint.stored_as(),
-        "folder_bytes": sum(file.stat().st_size for file in list_files(folder)),
+        "folder_bytes": sum(file.stat().st_size for file in model_files(folder)),
     }
 
 
