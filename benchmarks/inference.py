@@ -2,11 +2,12 @@
 
     python benchmarks/inference.py ../shared/corpus [--work runs/benchmarks] [--sentences 1024] [--rounds 5]
 
-Sentences per CPU-second (all threads) in batches of 32, sorted by length as sentence-transformers sorts them, and the
-wait for one sentence at a time (wall, median), with one and with two threads. `st` is SentenceTransformer.encode;
-`onnx` is ONNX Runtime and `tokenizers` alone, tokenizing included. Weights are random, which changes no cost. Ways
-take turns in every round; figures are medians. The cold start is that of a process that imports ONNX Runtime and
-`tokenizers`, loads the int8 student and gives its first vector.
+Sentences per CPU-second (all threads) in batches of 32, and the wait for one sentence at a time (wall, median), with
+one and with two threads. `st` is SentenceTransformer.encode, which sorts texts by characters; `onnx` is OnnxEncoder
+(ONNX Runtime and `tokenizers` alone, tokenizing included), which sorts them by tokens; `sorted by characters` is its
+int8 in sentence-transformers' order. Weights are random, with attention scores as wide as trained ones. Ways take turns
+in every round; figures are medians. The cold start is that of a process that imports ONNX Runtime and `tokenizers`,
+loads the int8 student and gives its first vector.
 """
 
 from __future__ import annotations
@@ -129,7 +130,9 @@ def wall(encode: Encode, text: str) -> float:
 def ways_of(folder: Path, threads: int) -> dict[str, Encode]:
     """Return the ways to encode with a model."""
     import torch
+    from tokenizers import Tokenizer
 
+    from babelpress import OnnxEncoder
     from babelpress.encoders import load_encoder
 
     torch.set_num_threads(threads)
@@ -138,44 +141,16 @@ def ways_of(folder: Path, threads: int) -> dict[str, Encode]:
         "st fp32": lambda texts: fp32.encode(texts, batch_size=BATCH, show_progress_bar=False),
         "st bf16": lambda texts: bf16.encode(texts, batch_size=BATCH, show_progress_bar=False, convert_to_numpy=False),
     }
-    tokenize = open_tokenizer(folder)
-    ways["tokenizing"] = lambda texts: [tokenize(texts[at : at + BATCH]) for at in range(0, len(texts), BATCH)]
     for name in FORMATS:
-        ways[name] = onnx_way(folder, name, tokenize, threads)
-    return ways
-
-
-def open_tokenizer(folder: Path) -> Callable[[list[str]], Any]:
-    from tokenizers import Tokenizer
-
+        encoder = OnnxEncoder(folder, export=name, threads=threads)
+        ways[name] = lambda texts, encoder=encoder: encoder.encode(texts, batch_size=BATCH)
+        if name == "onnx-int8":
+            ways[f"{name}, sorted by characters"] = lambda texts, encoder=encoder: [
+                encoder.encode(texts[at : at + BATCH], batch_size=BATCH) for at in range(0, len(texts), BATCH)
+            ]
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.enable_truncation(512)
-    pad = tokenizer.token_to_id("<pad>")
-    tokenizer.enable_padding(pad_id=pad, pad_token="<pad>")
-    return tokenizer.encode_batch
-
-
-def onnx_way(folder: Path, name: str, tokenize: Callable[[list[str]], Any], threads: int) -> Encode:
-    import numpy as np
-    import onnxruntime
-
-    from babelpress.export.formats import FORMATS as KNOWN
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(folder / KNOWN[name].file), options, providers=["CPUExecutionProvider"])
-
-    def encode(texts: list[str]) -> Any:
-        parts = []
-        for at in range(0, len(texts), BATCH):
-            found = tokenize(texts[at : at + BATCH])
-            ids = np.array([one.ids for one in found], dtype=np.int64)
-            mask = np.array([one.attention_mask for one in found], dtype=np.int64)
-            parts.append(session.run(["sentence_embedding"], {"input_ids": ids, "attention_mask": mask})[0])
-        return np.concatenate(parts)
-
-    return encode
+    ways["tokenizing"] = tokenizer.encode_batch
+    return ways
 
 
 def show(threads: int, found: dict[str, Any]) -> None:

@@ -74,6 +74,7 @@ def make_teacher(
     pooler: bool = True,
     pad_in_config: int = 0,
     model_type: str = "bert",
+    scale: float = 0.3,
     seed: int = 0,
 ) -> Path:
     """Write a random-weight teacher in multilingual-e5-small's layout, traps included.
@@ -127,7 +128,7 @@ def make_teacher(
     (folder / "2_Normalize").mkdir(exist_ok=True)
     (folder / "README.md").write_text("---\nlicense: mit\nlanguage: [en, ko]\n---\n# tiny\n", encoding="utf-8")
     save_file(
-        _weights(rows, layers, hidden, feed_forward, positions, pooler, seed),
+        _weights(rows, layers, hidden, feed_forward, positions, pooler, scale, seed),
         str(folder / "model.safetensors"),
         metadata={"format": "pt"},
     )
@@ -135,12 +136,19 @@ def make_teacher(
 
 
 def _weights(
-    rows: int, layers: int, hidden: int, feed_forward: int, positions: int, pooler: bool, seed: int
+    rows: int,
+    layers: int,
+    hidden: int,
+    feed_forward: int,
+    positions: int,
+    pooler: bool,
+    scale: float,
+    seed: int,
 ) -> dict[str, np.ndarray]:
     draw = np.random.default_rng(seed)
 
     def matrix(*shape: int) -> np.ndarray:
-        return draw.standard_normal(shape, dtype=np.float32) * np.float32(0.3)
+        return draw.standard_normal(shape, dtype=np.float32) * np.float32(scale)
 
     def norm(name: str) -> dict[str, np.ndarray]:
         return {f"{name}.weight": np.ones(hidden, np.float32), f"{name}.bias": np.zeros(hidden, np.float32)}

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from babelpress.errors import BabelpressError
     from babelpress.evaluation.results import Measures, Results
+    from babelpress.export.encoder import OnnxEncoder
     from babelpress.recipe import Recipe
     from babelpress.teacher import Teacher, read_teacher
 
@@ -37,12 +38,14 @@ _HOMES = {
     "Plan": "api", "card": "api", "check": "api", "compare": "api", "distill": "api", "evaluate": "api",
     "load_run": "api", "measure": "api", "plan": "api", "press": "api", "push": "api", "run": "api", "speed": "api",
     "visualize": "api", "BabelpressError": "errors", "Measures": "evaluation.results",
+    "OnnxEncoder": "export.encoder",
     "Results": "evaluation.results", "Recipe": "recipe", "Teacher": "teacher", "read_teacher": "teacher",
 }  # fmt: skip
 
 __all__ = [
     "BabelpressError",
     "Measures",
+    "OnnxEncoder",
     "Plan",
     "Recipe",
     "Results",

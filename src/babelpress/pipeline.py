@@ -14,7 +14,7 @@ import yaml
 
 from babelpress import corpus_steps, distill_steps, export_steps, picture_steps, processes, steps
 from babelpress.errors import BabelpressError
-from babelpress.export.formats import need_onnx
+from babelpress.export.formats import need_packages
 from babelpress.files import hold, write_text
 from babelpress.recipe import LayerMethod, Recipe
 from babelpress.stages import Stage, run_stage
@@ -94,7 +94,7 @@ def open_run(
     run = Run(recipe, folder, facts, data_dir, cache)
     plan_early(run)
     if recipe.export.formats:
-        need_onnx()
+        need_packages("onnx", "onnxruntime")
     check_tasks(recipe.evaluation.chosen_tasks())
     return run
 

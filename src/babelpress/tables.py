@@ -49,8 +49,8 @@ def results_table(results: Results) -> Table:
         row(name, *(_score(model, name) for model in models))
     for name in results.missing:
         row(name, *("missing" for _ in models))
-    for line in _average_rows(models) if results.models[TEACHER].average else ():
-        row(*line)
+    for averaged in _average_rows(models) if results.models[TEACHER].average else ():
+        row(*averaged)
     return table
 
 

@@ -71,6 +71,54 @@ def test_padding_beside_a_longer_text_changes_nothing(model):
     assert np.abs(both[0] - short[0]).max() < 1e-6
 
 
+def test_padding_makes_no_numbers_that_are_slow_to_compute(model):
+    """A share of attention below 1.2e-38 is denormal: ONNX Runtime's softmax is ten times slower with such ones."""
+    import onnxruntime
+
+    graph = onnx.load_from_string(trace_graph(model))
+    shares = [node.output[0] for node in graph.graph.node if node.op_type == "Softmax"]
+    assert len(shares) == model[0].auto_model.config.num_hidden_layers
+    graph.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in shares)
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    ids = np.array([[0, 7, 8, 9, 2, *[1] * 59], [0, *range(5, 67), 2]])
+    found = session.run(shares, {"input_ids": ids, "attention_mask": (ids != 1).astype(np.int64)})
+    least, hidden = min(one.min() for one in found), max(one[0, :, :, 5:].max() for one in found)
+    assert least > np.finfo(np.float32).tiny
+    assert hidden < 1e-16
+
+
+def test_scores_of_any_size_leave_padding_without_a_share(tmp_path):
+    """Scores of hundreds, where lowering them by a little would not be enough."""
+    wild = load_encoder(make_teacher(tmp_path / "wild", scale=6.0))
+    session = session_of(wild)
+    alone = np.array([[0, 7, 8, 9, 2]])
+    padded = np.pad(alone, ((0, 0), (0, 40)), constant_values=1)
+    mask = (padded != 1).astype(np.int64)
+    (short,) = session.run(["sentence_embedding"], {"input_ids": alone, "attention_mask": np.ones_like(alone)})
+    (long,) = session.run(["sentence_embedding"], {"input_ids": padded, "attention_mask": mask})
+    assert np.abs(long - short).max() < 1e-4
+
+
+def test_padding_before_a_text_is_hidden_too(tmp_path):
+    """XLM-RoBERTa counts positions from the first token that is no padding, so such a text is the same text."""
+    model = load_encoder(make_teacher(tmp_path / "left", positions=130, model_type="xlm-roberta", pad_in_config=1))
+    session = session_of(model)
+    alone = np.array([[0, 7, 8, 9, 2]])
+    padded = np.pad(alone, ((0, 0), (11, 0)), constant_values=1)
+    mask = (padded != 1).astype(np.int64)
+    (short,) = session.run(["sentence_embedding"], {"input_ids": alone, "attention_mask": np.ones_like(alone)})
+    (late,) = session.run(["sentence_embedding"], {"input_ids": padded, "attention_mask": mask})
+    assert np.abs(late - short).max() < 1e-6
+
+
+def test_a_row_without_a_token_gives_what_the_model_gives(model):
+    ids, mask = torch.tensor([[0, 7, 2], [1, 1, 1]]), torch.tensor([[1, 1, 1], [0, 0, 0]])
+    _, embeddings = reference(model, ids, mask)
+    (found,) = session_of(model).run(["sentence_embedding"], {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
+    assert np.isfinite(found).all()
+    assert np.abs(found - embeddings).max() < 1e-6
+
+
 def test_tracing_twice_gives_the_same_bytes(model):
     assert trace_graph(model) == trace_graph(model)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from babelpress.checks.readers import transformer_folder
 from babelpress.encoders import load_encoder
 from babelpress.errors import ExportError
-from babelpress.export.formats import Format, convert_graph, need_onnx
+from babelpress.export.formats import Format, convert_graph, need_packages
 from babelpress.export.graph import trace_graph
 from babelpress.export.parity import encode_all, measure_parity
 from babelpress.export.result import Export, Floor, Parity, keep_exports
@@ -45,7 +45,7 @@ def export_student(
     (None) or of an export's file, `scores` are the student's where they are known. Without a `floor`, whatever comes
     out is written. Raises ExportError for an export below it, which is not written.
     """
-    need_onnx()
+    need_packages("onnx", "onnxruntime")
     target = into or folder
     weights = open_checkpoint(transformer_folder(folder))
     _refuse_giants(folder, weights)
@@ -112,6 +112,7 @@ def _with_facts(graph: bytes, student: SentenceTransformer) -> Any:
         "normalized": "true" if "Normalize" in kinds else "false",
         "max_length": str(student.max_seq_length),
         "prompts": json.dumps(dict(student.prompts or {}), ensure_ascii=False),
+        "default_prompt_name": student.default_prompt_name or "",
         "babelpress": version("babelpress"),
     })  # fmt: skip
     return model

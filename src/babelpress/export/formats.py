@@ -58,11 +58,11 @@ def choose_formats(names: Iterable[str]) -> list[Format]:
     return chosen
 
 
-def need_onnx() -> None:
-    """Raise ExportError, with what to install, where onnx or onnxruntime is missing."""
+def need_packages(*packages: str) -> None:
+    """Raise ExportError, with what to install, where a package is missing."""
     from importlib.util import find_spec
 
-    for package in ("onnx", "onnxruntime"):
+    for package in packages:
         if find_spec(package) is None:
             raise ExportError(f"exports need {package}, which is not installed: {EXTRA}")
 

@@ -1,4 +1,4 @@
-"""Run an exported student with ONNX Runtime."""
+"""An exported student in the place of a SentenceTransformer."""
 
 from __future__ import annotations
 
@@ -8,22 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
-from babelpress.errors import ExportError
+from babelpress.export.session import open_session
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-
-
-def open_session(file: Path) -> Any:
-    """Return an onnxruntime.InferenceSession on the CPU. Raises ExportError for a file that is no graph."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ExportError(f"{file} cannot be run by ONNX Runtime: {' '.join(str(error).split())[:200]}") from error
 
 
 class GraphModule(nn.Module):
