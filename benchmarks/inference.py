@@ -67,6 +67,7 @@ def main() -> None:
         for folder in folders.values():
             export(Path(folder))
         show_sizes(made.student)
+        show_padding(made.student, made.texts)
         texts = Path(place) / "texts.json"
         texts.write_text(json.dumps(made.texts), encoding="utf-8")
         for threads in (1, 2):
@@ -169,6 +170,18 @@ def show_sizes(folder: Path) -> None:
     from babelpress.export.result import read_exports
 
     print("student: " + ", ".join(f"{one.name} {one.bytes / 2**20:.1f} MiB" for one in read_exports(folder)))
+
+
+def show_padding(folder: Path, texts: list[str]) -> None:
+    """Print how much of the batches is padding, sorted by characters and by tokens."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    lengths = {text: len(tokenizer.encode(text).ids) for text in texts}
+    for name, key in (("characters", len), ("tokens", lengths.__getitem__)):
+        order = [lengths[text] for text in sorted(texts, key=key, reverse=True)]
+        wide = sum(max(order[at : at + BATCH]) * len(order[at : at + BATCH]) for at in range(0, len(order), BATCH))
+        print(f"padding of batches sorted by {name}: {1 - sum(order) / wide:.0%}")
 
 
 def show_cold(folder: Path) -> None:
