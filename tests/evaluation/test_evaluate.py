@@ -63,6 +63,11 @@ def test_all_models_have_the_same_scores_in_the_same_order(measured):
     assert [list(model.scores) for model in measured[0].values()] == [[SIMILARITY, BITEXT, "STSBenchmark"]] * 2
 
 
+def test_the_subsets_of_retrieval_are_the_pairs_of_languages_that_have_embedded_sentences(measured):
+    for model in measured[0].values():
+        assert model.scores[BITEXT].subsets == {"en-ko": model.scores[BITEXT].score}
+
+
 def test_retention_is_the_share_of_the_teachers_average(measured):
     found = measured[0]
     assert found["distilled"].retention == pytest.approx(found["distilled"].average / found["teacher"].average)

@@ -57,9 +57,14 @@ def test_bitext_is_the_mean_over_all_pairs_of_languages():
     assert bitext_accuracy({"en": at(0, 90), "de": at(0, 90), "ko": at(90, 0)}) == pytest.approx(1 / 3)
 
 
-def test_the_hits_of_each_meaning_are_over_all_pairs_and_both_ways():
+def test_the_hits_of_each_meaning_are_by_pair_of_languages_and_over_both_ways():
     # the first meaning is right both ways; the second from en, and from ko it finds en's first
-    assert bitext_hits({"en": at(0, 90), "ko": at(0, 6)}).tolist() == [1.0, 0.5]
+    found = bitext_hits({"ko": at(0, 6), "en": at(0, 90), "de": at(90, 0)})
+    assert {pair: hits.tolist() for pair, hits in found.items()} == {
+        "de-en": [0.0, 0.0],
+        "de-ko": [0.0, 0.5],
+        "en-ko": [1.0, 0.5],
+    }
 
 
 def test_bitext_of_a_collapsed_model_is_chance():

@@ -48,9 +48,19 @@ def embedded_scores(
 
 
 def score_bitext(vectors: dict[str, NDArray[np.float32]]) -> tuple[Score, Rows]:
-    """Return retrieval among the embedded sentences, and its replicates: resamples of the meanings that are sought."""
+    """Return retrieval among the embedded sentences, and its replicates: resamples of the meanings that are sought.
+
+    Its subsets are the pairs of languages, both ways: scores over different languages can so be told apart.
+    """
     hits = bitext_hits(vectors)
-    accuracy = float(hits.mean())
-    rows = {("test", ""): make_row(Sampled(mean_of(hits), len(hits)), accuracy, seed=(BITEXT, "test"))}
-    interval = spread(Replicates.of(rows).over(()))
-    return Score(kind="Bitext", score=round(100 * accuracy, 4), interval=interval), rows
+    rows = {
+        ("test", pair): make_row(Sampled(mean_of(own), len(own)), float(own.mean()), seed=(BITEXT, "test"))
+        for pair, own in hits.items()
+    }
+    score = Score(
+        kind="Bitext",
+        score=round(100 * float(np.mean(list(hits.values()))), 4),
+        subsets={pair: round(100 * float(own.mean()), 4) for pair, own in hits.items()},
+        interval=spread(Replicates.of(rows).over(hits)),
+    )
+    return score, rows
