@@ -27,14 +27,6 @@ def fidelity(model: Embeddings, teacher: Embeddings) -> Fidelity:
     return Fidelity(float(cosines.mean()), float(np.percentile(cosines, 5)), len(cosines))
 
 
-def bitext_accuracy(embeddings: dict[str, Embeddings]) -> float:
-    """Return how often the nearest sentence of another language is the translation, over all pairs and both ways.
-
-    Row i of every language is the same meaning.
-    """
-    return float(np.mean(list(bitext_hits(embeddings).values())))
-
-
 def bitext_hits(embeddings: dict[str, Embeddings]) -> dict[str, NDArray[np.float64]]:
     """Return, for each pair of languages (`de-en`) and each meaning, how often the translation is the nearest sentence.
 

@@ -53,7 +53,7 @@ def score_task(
         rows = {place: row for place, row in read_rows(replicates).items() if _is_of(row, scores.get(place))}
         known = job.forget_others(known, rows)
     if known is not None and not known.get_missing_evaluations(task):
-        return job.score(job.evaluate(), rows, ran=False)
+        return job.score(known, rows, ran=False)
     if allows_intervals(task):
         return job.score(job.evaluate_and_resample(rows, replicates), rows, ran=True)
     return job.score(job.evaluate(), rows, ran=True)
