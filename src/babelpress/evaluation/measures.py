@@ -20,7 +20,7 @@ from babelpress.evaluation.intrinsic import Embeddings, fidelity
 from babelpress.evaluation.lengths import LENGTHS, at_lengths, long_texts
 from babelpress.evaluation.neighbours import LEAST_TEXTS, nearest, shared
 from babelpress.evaluation.results import TEACHER, Closeness, Measures
-from babelpress.evaluation.shares import fair_shares, spread
+from babelpress.evaluation.shares import evenly, fair_shares
 from babelpress.evaluation.text_encoder import Encode, TextEncoder
 from babelpress.progress import bar, track
 
@@ -108,14 +108,14 @@ def make_probe(
     """
     distinct = _distinct(texts)
     shares = fair_shares({code: len(lines) for code, lines in distinct.items()}, sample)
-    chosen = {code: spread(lines, shares[code]) for code, lines in distinct.items() if shares[code]}
+    chosen = {code: evenly(lines, shares[code]) for code, lines in distinct.items() if shares[code]}
     if not chosen:
         raise EvaluationError("there is no text to measure models on")
     ends = np.cumsum([len(lines) for lines in chosen.values()])
     rows = {code: np.arange(end - len(chosen[code]), end) for code, end in zip(chosen, ends, strict=True)}
     flat = [text for lines in chosen.values() for text in lines]
     parts = fair_shares({code: len(lines) for code, lines in chosen.items()}, disturbed)
-    tried = {row: flat[row] for code in chosen for row in spread(rows[code].tolist(), parts[code])}
+    tried = {row: flat[row] for code in chosen for row in evenly(rows[code].tolist(), parts[code])}
     made = {name: disturb_texts(name, tried, seed=seed) for name in DISTURBANCES}
     long = long_texts(teacher, distinct, lengths=LENGTHS, count=per_length)
     return Probe(flat, rows, long, {name: changed for name, changed in made.items() if changed})

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from babelpress.evaluation.predictions import Place, allows_intervals, read_samples
-from babelpress.evaluation.replicates import Replicates, Row, Rows, agree, make_row, read_rows, spread, write_rows
+from babelpress.evaluation.replicates import Replicates, Row, Rows, agree, interval_of, make_row, read_rows, write_rows
 from babelpress.evaluation.results import Score
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class TaskScore:
 
     def as_score(self) -> Score:
         """Return the score with its interval, as results.json holds it."""
-        interval = spread(self.replicates.over(self.subsets))
+        interval = interval_of(self.replicates.over(self.subsets))
         return Score(kind=self.kind, score=self.score, subsets=self.subsets, interval=interval)
 
 
