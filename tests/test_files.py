@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import SafetensorError
 
+from babelpress import files
 from babelpress.errors import BabelpressError
 from babelpress.files import (
     canonical_json,
     hash_file,
+    hash_folder,
     hash_json,
     inside,
     list_files,
@@ -184,6 +186,33 @@ def test_a_hash_is_the_same_in_another_process(tmp_path):
         env={**os.environ, "PYTHONHASHSEED": "7"},
     )  # fmt: skip
     assert done.stdout.split() == [hash_file(tmp_path / "a"), hash_json({"a": "é", "b": [1]})]
+
+
+def test_a_folder_hash_is_of_names_and_contents_without_hidden_files(tmp_path):
+    inside_of = {"one": ("a", "sub/b"), "same": ("a", "sub/b", ".cache/x"), "other": ("a", "sub/c")}
+    for folder, here in inside_of.items():
+        for name in here:
+            (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / name).write_text("text")
+    one, same, other = (hash_folder(tmp_path / folder) for folder in ("one", "same", "other"))
+    assert one == same != other
+
+
+def test_a_file_of_a_folder_is_read_again_when_its_size_or_time_is_another(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(files, "hash_file", lambda path: read.append(path.name) or hash_file(path))
+
+    def put(name: str, text: str, *, changed: int) -> str:
+        (tmp_path / name).write_text(text)
+        os.utime(tmp_path / name, ns=(changed, changed))
+        return hash_folder(tmp_path)
+
+    put("a", "one", changed=1)
+    first = put("b", "two", changed=1)
+    assert (hash_folder(tmp_path), read) == (first, ["a", "b"])
+    assert put("b", "tow", changed=2) != first
+    assert put("a", "three", changed=1) != first
+    assert read == ["a", "b", "b", "a"]
 
 
 def test_files_are_listed_in_one_order_with_those_of_subfolders(tmp_path):

@@ -238,9 +238,10 @@ def export(
     translations among them, and on `texts`, files with one text a line (plain or .gz). `floor` is what an export
     must reach; None writes whatever comes out. Raises ExportError, and writes nothing of that format, for one below.
     """
+    from babelpress.evaluation.embedded import all_languages
     from babelpress.export.export import export_student
     from babelpress.export.formats import choose_formats
-    from babelpress.export.scoring import all_languages, parity_texts, translation_score
+    from babelpress.export.scoring import parity_texts, translation_score
 
     source = Path(folder)
     formats = choose_formats(to)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from babelpress.errors import TeacherError
 
@@ -32,6 +35,11 @@ def load_encoder(folder: Path, *, trust_remote_code: bool = False, device: str |
             f"{folder} cannot be loaded as a SentenceTransformer: {' '.join(str(error).split())}"
         ) from error
     return model.eval()
+
+
+def encode_texts(model: SentenceTransformer, texts: Sequence[str], *, batch_size: int) -> NDArray[np.float32]:
+    """Return embeddings, shape (texts, dimensions)."""
+    return np.asarray(model.encode(list(texts), batch_size=batch_size, show_progress_bar=False), dtype=np.float32)
 
 
 def pad_batch(ids: list[list[int]], *, pad: int) -> dict[str, torch.Tensor]:

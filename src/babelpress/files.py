@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,24 @@ def list_files(folder: Path) -> list[Path]:
 
 
 def hash_folder(folder: Path) -> str:
-    """Hash the names and contents of all files below a folder; hidden ones (download caches) are left out."""
+    """Hash the names and contents of all files below a folder; hidden ones (download caches) are left out.
+
+    A file is read once, and again when its size or the time of its last change is another: every model and task asks.
+    """
     files = [
         path for path in list_files(folder) if not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
-    return hash_json([[str(path.relative_to(folder)), hash_file(path)] for path in files])
+    return hash_json([[str(path.relative_to(folder)), _hash_unless_known(path)] for path in files])
+
+
+def _hash_unless_known(path: Path) -> str:
+    now = path.stat()
+    return _hash_of(path.absolute(), now.st_size, now.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _hash_of(path: Path, size: int, changed: int) -> str:  # the last two make it another file
+    return hash_file(path)
 
 
 def model_files(folder: Path) -> list[Path]:

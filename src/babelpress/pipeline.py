@@ -55,7 +55,7 @@ STAGES: dict[str, Stage[Run]] = {
             steps.make_evaluation,
             present=steps.nothing_is_missing,
             resumable=True,
-            version=3,
+            version=4,
         ),
         Stage(
             "export",

@@ -14,7 +14,7 @@ from babelpress.corpus.build import count_rows, read_texts
 from babelpress.corpus.hub_sources import local_copy, mteb_train_source
 from babelpress.corpus.sentence import Split
 from babelpress.evaluation.missing import read_missing
-from babelpress.evaluation.results import Score
+from babelpress.evaluation.results import PRESSED, STUDENT, TEACHER, Score
 from babelpress.files import hash_folder, read_json, write_json
 from babelpress.machine import describe_machine
 from babelpress.recipe import (
@@ -339,9 +339,8 @@ def make_evaluation(run: Run, folder: Path) -> dict[str, Any]:
 
     recipe = run.recipe
     held_out = texts_by_language(run.path("corpus"), Split.TEST)
-    folders = {"teacher": run.teacher.folder, "pressed": run.path("pressed"), "distilled": run.path("student")}
     found = evaluate_models(
-        {name: Candidate(model, model_id(recipe.name, name)) for name, model in folders.items()},
+        {name: Candidate(model, model_id(recipe.name, name)) for name, model in model_folders(run).items()},
         settings=recipe.evaluation,
         held_out=held_out,
         languages=recipe.languages,
@@ -374,12 +373,13 @@ def make_report(run: Run, folder: Path) -> dict[str, Any]:
     """Draw the picture."""
     from babelpress.report.picture import draw_run
 
-    folders = {
-        "teacher": run.teacher.folder,
-        "pressed": run.path("pressed"),
-        "distilled": run.path("student"),
-    }
-    return draw_run(run.recipe, folders, folder, data_dir=run.data_dir, trust_remote_code=run.teacher.trust_remote_code)
+    trust = run.teacher.trust_remote_code
+    return draw_run(run.recipe, model_folders(run), folder, data_dir=run.data_dir, trust_remote_code=trust)
+
+
+def model_folders(run: Run) -> dict[str, Path]:
+    """Return the folders of the run's models, by their names in the results."""
+    return {TEACHER: run.teacher.folder, PRESSED: run.path("pressed"), STUDENT: run.path("student")}
 
 
 def teacher_key(run: Run) -> Any:

@@ -1,4 +1,4 @@
-"""Write task data in the layout of ../shared/eval: DIR/Task/[subset/]split.jsonl.gz and a README.md."""
+"""Write task data in the layout of ../shared/eval: DIR/Task/[subset/]split.jsonl.gz and a README.md; load models."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+from babelpress.encoders import load_encoder
+from babelpress.evaluation.scoring import Subject
+
 Row = dict[str, Any]
+MULTILINGUAL = "STSBenchmarkMultilingualSTS"
 
 SENTENCES = {
     "en": ["The dog runs", "A cat sleeps", "Rain falls today", "She buys bread", "He reads a book", "They sing a song"],
     "de": ["Der Hund rennt", "Eine Katze schläft", "Heute regnet es", "Sie kauft Brot", "Er liest", "Sie singen"],
     "nl": ["De hond rent", "Een kat slaapt", "Vandaag regent het", "Zij koopt brood", "Hij leest", "Zij zingen"],
 }
+
+
+def subjects_of(folders: list[Path]) -> dict[str, Subject]:
+    """Load models to be scored, by the names of their folders."""
+    return {folder.name: Subject(load_encoder(folder), f"babelpress/{folder.name}", "w") for folder in folders}
 
 
 def pairs(language: str = "en", *, score: str = "score", flip: bool = False) -> list[Row]:
@@ -51,7 +60,7 @@ def write_stsbenchmark(data_dir: Path, *, flip: bool = False) -> Path:
 
 def write_multilingual(data_dir: Path, languages: tuple[str, ...] = ("en", "de", "nl")) -> Path:
     tables = {code: {split: pairs(code, score="similarity_score") for split in ("dev", "test")} for code in languages}
-    return write_task(data_dir, "STSBenchmarkMultilingualSTS", tables)
+    return write_task(data_dir, MULTILINGUAL, tables)
 
 
 def write_classes(data_dir: Path, name: str = "Banking77Classification") -> Path:

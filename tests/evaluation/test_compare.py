@@ -19,7 +19,7 @@ from babelpress.errors import EvaluationError
 from babelpress.evaluation.candidates import Wanted, score_candidates
 from babelpress.evaluation.compare import compare_scores
 from babelpress.evaluation.comparison import Comparison, Missing, Narrowed, Scored, SubsetRule
-from babelpress.evaluation.embedded import BITEXT
+from babelpress.evaluation.embedded import BITEXT, score_bitext
 from babelpress.evaluation.published import published_models
 from babelpress.evaluation.replicates import Replicates
 from babelpress.evaluation.results import Score
@@ -121,6 +121,34 @@ def test_languages_are_means_over_tasks_of_the_subsets_in_that_language():
     rows = {row.name: ([cell.score for cell in row.cells], row.count) for row in found.languages}
     assert rows == {"ko": ([65, 45], 2), "en": ([90, 90], 1), "zh": ([50, 30], 1)}
     assert ([cell.score for cell in found.pairs.cells], found.pairs.count) == ([20, 10], 1)
+
+
+def embedded(name: str, **degrees: tuple[float, ...]) -> Scored:
+    """A model that embeds sentences of several languages at these angles."""
+    angles = {code: np.radians(own) for code, own in degrees.items()}
+    vectors = {code: np.stack([np.cos(own), np.sin(own)], axis=1) for code, own in angles.items()}
+    score, rows = score_bitext({code: own.astype(np.float32) for code, own in vectors.items()})
+    return Scored(name, {BITEXT: score}, "run", {BITEXT: Replicates.of(rows)})
+
+
+def test_embedded_sentences_are_compared_over_the_languages_that_both_models_were_scored_on():
+    # en and ko: both right of one, a half and nothing of the other; with fr and de they have other scores
+    one = embedded("one", en=(0, 90), ko=(0, 90), fr=(90, 0))
+    other = embedded("other", en=(0, 90), ko=(0, 6), de=(0, 6))
+    assert [model.scores[BITEXT].score for model in (one, other)] == [33.3333, pytest.approx((75 + 75 + 100) / 3, 1e-6)]
+    found = compare_scores([one, other])
+    assert [cell.score for cell in found.overall.cells] == [100, 75]
+    assert found.narrowed == (Narrowed(BITEXT, 1, {"one": 3, "other": 3}),)
+    # of two meanings a resample has none, one or both of the second: 50, 75 or 100
+    assert found.overall.cells[1].interval == (50, 100)
+    assert found.overall.cells[1].difference == (-50, 0)
+    assert (found.languages, found.pairs) == ((), None), "they are no rows of languages"
+
+
+def test_embedded_sentences_without_a_common_pair_of_languages_are_not_compared():
+    one, other = embedded("one", en=(0, 90), ko=(0, 90)), embedded("other", en=(0, 90), de=(0, 6))
+    with pytest.raises(EvaluationError, match="no task has scores of all 2 models"):
+        compare_scores([one, other])
 
 
 def test_tasks_without_subsets_have_no_language():

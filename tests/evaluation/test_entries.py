@@ -13,7 +13,7 @@ from babelpress.encoders import load_encoder
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.entries import Entry, read_entries
 from babelpress.evaluation.scoring import ScoringSettings, Subject, score_models
-from tests.evaluation.local import write_multilingual
+from tests.evaluation.local import MULTILINGUAL, write_multilingual
 
 MODEL, HASH = "babelpress/try", 32 * "c"
 COUNTERFACTUAL = "AmazonCounterfactualClassification"
@@ -82,11 +82,11 @@ def test_a_local_copy_that_was_scored_has_no_revision(tmp_path, tiny_teacher, mo
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "datasets-cache"))
     write_multilingual(tmp_path / "data", ("en", "de"))
     scored, _ = score_models(
-        {"model": Subject(load_encoder(tiny_teacher), MODEL, HASH)}, ("STSBenchmarkMultilingualSTS",),
+        {"model": Subject(load_encoder(tiny_teacher), MODEL, HASH)}, (MULTILINGUAL,),
         ScoringSettings(tmp_path / "mteb", data_dir=tmp_path / "data", batch_size=8),
     )  # fmt: skip
-    score = scored["model"]["STSBenchmarkMultilingualSTS"]
-    found = read(tmp_path / "mteb", "STSBenchmarkMultilingualSTS")
+    score = scored["model"][MULTILINGUAL]
+    found = read(tmp_path / "mteb", MULTILINGUAL)
     assert {(entry.split, entry.subset) for entry in found} == {
         (split, code) for split in ("dev", "test") for code in ("en", "de")
     }

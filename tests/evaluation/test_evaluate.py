@@ -11,7 +11,7 @@ import pytest
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.encoders import load_encoder
 from babelpress.evaluation import evaluate
-from babelpress.evaluation.embedded import BITEXT, SIMILARITY, bundled_texts
+from babelpress.evaluation.embedded import BITEXT, SIMILARITY, bundled_texts, find_translations
 from babelpress.evaluation.evaluate import Candidate, average, evaluate_models, model_facts
 from babelpress.evaluation.results import ModelResult, Score
 from babelpress.recipe import EvaluationSection
@@ -61,6 +61,11 @@ def test_fidelity_is_over_the_held_out_texts(measured):
 
 def test_all_models_have_the_same_scores_in_the_same_order(measured):
     assert [list(model.scores) for model in measured[0].values()] == [[SIMILARITY, BITEXT, "STSBenchmark"]] * 2
+
+
+def test_the_subsets_of_retrieval_are_the_pairs_of_languages_that_have_embedded_sentences(measured):
+    for model in measured[0].values():
+        assert model.scores[BITEXT].subsets == {"en-ko": model.scores[BITEXT].score}
 
 
 def test_retention_is_the_share_of_the_teachers_average(measured):
@@ -150,6 +155,10 @@ def test_bundled_texts_are_parallel_and_held_out():
 
 def test_a_language_without_bundled_texts_is_left_out():
     assert list(bundled_texts(("en", "eu"))) == ["en"]
+
+
+def test_of_one_language_there_is_no_retrieval():
+    assert find_translations(lambda texts: np.eye(len(texts), dtype=np.float32), ("en", "eu")) is None
 
 
 def test_a_run_without_bundled_texts_and_tasks_still_gives_fidelity(tiny_teacher, tmp_path):

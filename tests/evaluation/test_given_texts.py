@@ -70,6 +70,7 @@ def test_no_more_is_read_of_a_file_than_its_first_texts(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
+        ({"paths": []}, EvaluationError, "no file to measure on is named; give at least one: --text FILE"),
         ({"languages": ["klingon"]}, EvaluationError, "--language 'klingon' is no language code"),
         ({"languages": ["en", "ko"]}, EvaluationError, "--language names 2 languages; give one, or write {language}"),
         ({"paths": ["{language}.txt"]}, EvaluationError, "name them: --language en,ko"),

@@ -16,18 +16,17 @@ from babelpress.evaluation.scoring import ScoringSettings, Subject, score_models
 from babelpress.evaluation.task_run import TaskScore
 from babelpress.files import read_json
 from tests.evaluation import local
+from tests.evaluation.local import MULTILINGUAL
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 LANGUAGES = ("en", "de", "nl")
-MULTILINGUAL = "STSBenchmarkMultilingualSTS"
 
 
 def score(folders: list[Path], tmp_path: Path, *names: str) -> list[dict[str, TaskScore]]:
     """Score tiny models on the tasks that lie in `data`."""
-    subjects = {folder.name: Subject(load_encoder(folder), f"babelpress/{folder.name}", "w") for folder in folders}
     settings = ScoringSettings(tmp_path / "mteb", LANGUAGES, tmp_path / "data", batch_size=16)
-    return list(score_models(subjects, names, settings)[0].values())
+    return list(score_models(local.subjects_of(folders), names, settings)[0].values())
 
 
 def kept_file(tmp_path: Path, task: str) -> Path:
@@ -160,7 +159,7 @@ def test_translations_of_the_same_pairs_are_resampled_together(students, tmp_pat
 def test_a_finished_task_is_taken_with_its_replicates(students, tmp_path, monkeypatch):
     local.write_multilingual(tmp_path / "data")
     first = score(students[:1], tmp_path, MULTILINGUAL)[0][MULTILINGUAL]
-    monkeypatch.setattr("sentence_transformers.SentenceTransformer.encode", _no_encoding)
+    monkeypatch.setattr("mteb.evaluate", _no_encoding)
     again = score(students[:1], tmp_path, MULTILINGUAL)[0][MULTILINGUAL]
     assert (first.ran, again.ran) == (True, False)
     assert again == first
@@ -239,8 +238,7 @@ def _no_encoding(*_, **__):
 
 @pytest.mark.shared
 def test_the_shared_data_have_intervals(shared, students, tmp_path):
-    subject = Subject(load_encoder(students[0]), "babelpress/s1", "w")
     settings = ScoringSettings(tmp_path / "mteb", ("de",), shared / "eval" / "data")
     names = ("STSBenchmark", "AmazonCounterfactualClassification")
-    found = score_models({"s1": subject}, names, settings)[0]["s1"]
+    found = score_models(local.subjects_of(students[:1]), names, settings)[0]["s1"]
     assert all(low < one.score < high for one in found.values() for low, high in [one.as_score().interval])

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.evaluation.local import write_classes, write_multilingual, write_stsbenchmark
+from tests.evaluation.local import MULTILINGUAL, write_classes, write_multilingual, write_stsbenchmark
 from tests.test_resume import Nursery
 from tests.tiny import make_teacher
 
-TASKS = ("STSBenchmark", "Banking77Classification", "STSBenchmarkMultilingualSTS")
+TASKS = ("STSBenchmark", "Banking77Classification", MULTILINGUAL)
 
 # Where each comparison of two models is killed (function, n-th call, after it instead of before), and how many of the
 # six results, of their files of replicates, there are then. Each goes on from what the one before it left.

@@ -16,6 +16,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from babelpress.corpus.bundled import load_meanings
 from babelpress.encoders import load_encoder
 from babelpress.errors import EvaluationError
+from babelpress.evaluation import measures
 from babelpress.evaluation.disturb import DISTURBANCES
 from babelpress.evaluation.measures import make_probe, measure_models
 from babelpress.evaluation.results import TEACHER, Measures
@@ -132,6 +133,15 @@ def test_every_model_embeds_the_same_texts_once(texts):
     plain = [text for lines in texts.values() for text in lines]
     assert {seen["a"][text] for text in plain if text != first} == {1}
     assert seen["a"][first] == 2, "once more, to see that dimensions agree"
+
+
+def test_the_teachers_own_neighbours_are_sought_once_for_all_models(texts, monkeypatch):
+    sought = []
+    real = measures.nearest
+    monkeypatch.setattr(measures, "nearest", lambda own, index: sought.append(len(own)) or real(own, index))
+    measure_models({TEACHER: hashing, "a": turned, "b": deaf_to_case}, {"en": texts["en"], "ko": texts["ko"]})
+    # of all 80 texts and of two languages' 40: once the teacher's, then three searches for each model
+    assert Counter(sought) == {80: 1 + 3 * 3, 40: 2 * (1 + 3 * 3)}
 
 
 def test_the_order_of_models_is_kept_and_changes_nothing(texts):

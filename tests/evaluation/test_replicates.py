@@ -15,13 +15,13 @@ from babelpress.evaluation.replicates import (
     Row,
     agree,
     find_replicates,
+    interval_of,
     make_row,
     mean_values,
     paired_difference,
     paired_share,
     read_rows,
     rows_path,
-    spread,
     write_rows,
 )
 from babelpress.evaluation.results import Score
@@ -58,10 +58,10 @@ def test_a_score_without_subsets_is_kept_under_no_name():
 
 def test_intervals_of_scores_differences_and_shares():
     own, other = np.arange(1001.0), np.arange(1001.0) / 2 + 10
-    assert spread(own) == (25.0, 975.0)
+    assert interval_of(own) == (25.0, 975.0)
     assert paired_difference(own, other) == (25 / 2 - 10, 975 / 2 - 10)
     assert paired_share(own + 10, np.full(1001, 10.0)) == (3.5, 98.5)
-    assert (spread(None), paired_difference(own, None), paired_share(None, other)) == (None, None, None)
+    assert (interval_of(None), paired_difference(own, None), paired_share(None, other)) == (None, None, None)
 
 
 def test_a_share_of_what_may_be_nothing_has_no_interval():

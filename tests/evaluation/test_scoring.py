@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from babelpress.encoders import load_encoder
 from babelpress.errors import BabelpressError, EvaluationError
 from babelpress.evaluation import scoring
 from babelpress.evaluation.missing import read_missing, without_places, write_missing
-from babelpress.evaluation.scoring import ScoringSettings, Subject, TaskError, check_prompts, score_models
+from babelpress.evaluation.scoring import ScoringSettings, TaskError, check_prompts, score_models
 from babelpress.evaluation.task_progress import seconds_left, track_tasks
-from tests.evaluation.local import write_classes, write_stsbenchmark, write_task
+from tests.evaluation.local import subjects_of, write_classes, write_stsbenchmark, write_task
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -21,9 +20,8 @@ STS, TOPICS = "STSBenchmark", "Banking77Classification"
 
 
 def score(students: list[Path], tmp_path: Path, *names: str, allow_missing: bool = True):
-    subjects = {folder.name: Subject(load_encoder(folder), f"babelpress/{folder.name}", "w") for folder in students}
     settings = ScoringSettings(tmp_path / "mteb", data_dir=tmp_path / "data", batch_size=16)
-    return score_models(subjects, names, settings, allow_missing=allow_missing)
+    return score_models(subjects_of(students), names, settings, allow_missing=allow_missing)
 
 
 def fail_for(monkeypatch, model_id: str, error: Exception) -> None:
@@ -87,10 +85,9 @@ def test_a_full_disk_is_no_missing_task(students, tmp_path, monkeypatch, error):
 
 
 def test_a_task_without_a_wanted_subset_is_the_recipes_fault_and_not_missing(students, tmp_path):
-    subject = Subject(load_encoder(students[0]), "babelpress/x", "w")
     with pytest.raises(EvaluationError, match="has no subset in ko alone"):
         score_models(
-            {"x": subject}, ("MTOPDomainClassification",), ScoringSettings(tmp_path / "mteb", ("ko",)),
+            subjects_of(students[:1]), ("MTOPDomainClassification",), ScoringSettings(tmp_path / "mteb", ("ko",)),
             allow_missing=True,
         )  # fmt: skip
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from babelpress.evaluation.shares import fair_shares, spread
+from babelpress.evaluation.shares import evenly, fair_shares
 
 SIZES = st.dictionaries(st.text(max_size=3), st.integers(0, 500), min_size=1, max_size=12)
 
@@ -35,6 +35,11 @@ def test_all_that_can_be_given_is_and_nobody_gives_more_than_another_could(sizes
 
 
 def test_what_is_taken_lies_at_even_distances():
-    assert spread("abcdefghij", 5) == list("acegi")
-    assert spread("abc", 3) == list("abc")
-    assert spread("abc", 0) == []
+    assert evenly("abcdefghij", 5) == list("acegi")
+    assert evenly("abc", 3) == list("abc")
+    assert evenly("abc", 0) == []
+
+
+def test_no_more_is_taken_than_there_is():
+    assert evenly("ab", 5) == ["a", "b"]
+    assert evenly("", 5) == []

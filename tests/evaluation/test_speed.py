@@ -16,7 +16,7 @@ import pytest
 from babelpress.errors import EvaluationError
 from babelpress.evaluation import speed, speed_worker
 from babelpress.evaluation.results import Spread
-from babelpress.evaluation.speed import evenly, measure_speed, spread
+from babelpress.evaluation.speed import measure_speed, summarise
 from babelpress.evaluation.speed_worker import Request, encode_round, serve, time_load
 
 
@@ -280,13 +280,7 @@ def test_what_cannot_be_measured_is_refused_before_any_process_starts(changes, p
 
 
 def test_a_spread_of_one_round_is_that_round():
-    assert spread([3.0]) == Spread(median=3.0, low=3.0, high=3.0)
-
-
-def test_texts_are_taken_at_equal_distances():
-    assert evenly(list("abcdefghij"), 5) == ["a", "c", "e", "g", "i"]
-    assert evenly(["a", "b"], 5) == ["a", "b"]
-    assert evenly([], 5) == []
+    assert summarise([3.0]) == Spread(median=3.0, low=3.0, high=3.0)
 
 
 # --- both, for real -----------------------------------------------------------------------------

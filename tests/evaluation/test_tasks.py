@@ -13,13 +13,12 @@ from babelpress.evaluation.scoring import ScoringSettings, Subject, run_tasks
 from babelpress.evaluation.task_progress import track_tasks
 from babelpress.evaluation.task_run import TaskScore
 from babelpress.evaluation.tasks import check_tasks, open_task
-from tests.evaluation.local import pairs, write_multilingual, write_stsbenchmark, write_task
+from tests.evaluation.local import MULTILINGUAL, pairs, write_multilingual, write_stsbenchmark, write_task
 from tests.tiny import make_teacher
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 SIXTEEN = ("ko", "en", "ja", "zh", "es", "fr", "de", "pt", "it", "ru", "ar", "hi", "th", "vi", "id", "pl")
-MULTILINGUAL = "STSBenchmarkMultilingualSTS"
 
 
 def score(folder: Path, tmp_path: Path, *, names=("STSBenchmark",), weights_hash="w", **changes) -> list[TaskScore]:

@@ -11,11 +11,9 @@ from datasets import Dataset
 from babelpress.errors import EvaluationError
 from babelpress.evaluation import test_data
 from babelpress.evaluation.test_data import identify_test_data, read_test_data
-from tests.evaluation.local import SENTENCES, pairs, write_multilingual, write_stsbenchmark, write_task
+from tests.evaluation.local import MULTILINGUAL, SENTENCES, pairs, write_multilingual, write_stsbenchmark, write_task
 
 pytestmark = pytest.mark.usefixtures("own_cache")
-
-MULTILINGUAL = "STSBenchmarkMultilingualSTS"
 
 
 def read(data_dir: Path, *names: str, languages: tuple[str, ...] | None = None) -> dict[str, set[str]]:

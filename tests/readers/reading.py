@@ -18,10 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from babelpress.checks.golden import Golden, write_golden
-from babelpress.evaluation.embedded import bundled_texts
+from babelpress.evaluation.embedded import all_languages, bundled_texts
 from babelpress.export.export import export_student
 from babelpress.export.formats import choose_formats
-from babelpress.export.scoring import all_languages
 from babelpress.recipe import Pooler
 from babelpress.teacher import locate_teacher
 from tests.readers.environments import FASTEMBED, HERE, MAIN, NODE, ST3, ST5, Environment

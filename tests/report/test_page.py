@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from babelpress.evaluation.embedded import BITEXT
 from babelpress.evaluation.results import Score
 from babelpress.pipeline import STAGES
 from babelpress.report.page.blocks import Cell, Column, Row, Table
@@ -173,6 +174,19 @@ def test_scores_by_language_are_those_of_subsets_in_one_language(full_page):
     assert rows["Korean ko, 1 task"][:3] == ["35.50", "36.50", "37.50"]
     # en-de, es-en and nl-en: (31.5 + 33.5 + 35.5) / 3 + 1 and one more for each model
     assert rows["pairs of languages 1 task"][:3] == ["34.50", "35.50", "36.50"]
+
+
+def test_pairs_of_embedded_sentences_are_in_no_table_of_subsets_and_languages(tiny_teacher, full_page):
+    facts = make_facts(tiny_teacher)
+    retrieval = Score(kind="Bitext", score=80.0, subsets={"en-ko": 70.0, "en-pt": 80.0, "ko-pt": 90.0})
+    models = {
+        name: model.model_copy(update={"scores": {**model.scores, BITEXT: retrieval}})
+        for name, model in facts.results.models.items()
+    }
+    shown = read_page(make_facts(tiny_teacher, results=with_models(facts, models)))
+    assert "en-pt" not in shown.text
+    assert "Every subset of 1 task" in shown.text
+    assert table_rows(shown, "table-languages") == table_rows(full_page, "table-languages")
 
 
 def test_the_four_tiles_say_size_parameters_retention_and_speed(tiny_teacher):

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from babelpress.corpus.bundled import held_out_meanings
-from babelpress.encoders import load_encoder
+from babelpress.encoders import encode_texts, load_encoder
 from babelpress.errors import BabelpressError, EvaluationError
 from babelpress.evaluation.compare import check_names, distinct_names
 from babelpress.evaluation.comparison import Scored
-from babelpress.evaluation.embedded import BITEXT, bundled_texts, score_bitext
-from babelpress.evaluation.evaluate import encode_texts, model_facts, model_id
+from babelpress.evaluation.embedded import BITEXT, all_languages, find_translations
+from babelpress.evaluation.evaluate import model_facts, model_id
 from babelpress.evaluation.means import Groups
 from babelpress.evaluation.published import find_published
 from babelpress.evaluation.replicates import Replicates, find_replicates
@@ -165,13 +165,11 @@ def _identity(folder: Path) -> str:
 
 
 def _bundled(model: SentenceTransformer, wanted: Wanted) -> tuple[dict[str, Score], dict[str, Replicates]]:
-    languages = wanted.languages or tuple(sorted(held_out_meanings()[0].texts))
-    texts = bundled_texts(languages)
-    if len(texts) < 2:
+    encode = partial(encode_texts, model, batch_size=wanted.batch_size)
+    found = find_translations(encode, wanted.languages or all_languages())
+    if found is None:
         return {}, {}
-    score, rows = score_bitext(
-        {code: encode_texts(model, lines, batch_size=wanted.batch_size) for code, lines in texts.items()}
-    )
+    score, rows = found
     return {BITEXT: score}, {BITEXT: Replicates.of(rows)}
 
 

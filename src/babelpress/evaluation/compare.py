@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.bootstrap import Interval
 from babelpress.evaluation.comparison import Cell, Comparison, GroupRows, Missing, Narrowed, Row, Scored, SubsetRule
-from babelpress.evaluation.means import Groups, group_by_kind, kept, mean, score_over
-from babelpress.evaluation.replicates import Values, mean_values, paired_difference, spread
+from babelpress.evaluation.means import EMBEDDED_KINDS, Groups, group_by_kind, kept, mean, score_over
+from babelpress.evaluation.replicates import Values, interval_of, mean_values, paired_difference
 from babelpress.evaluation.results import Score
 from babelpress.evaluation.subset_names import subset_language
 from babelpress.evaluation.suites import did_you_mean
@@ -77,13 +77,13 @@ class _Value:
         whole, known = model.scores[task], model.replicates.get(task)
         replicates = known.over(subsets if whole.subsets else ()) if known is not None else None
         told = whole.interval if set(subsets) == set(whole.subsets) else None
-        return cls(score, told if replicates is None else spread(replicates), replicates)
+        return cls(score, told if replicates is None else interval_of(replicates), replicates)
 
     @classmethod
     def mean(cls, values: Sequence[_Value]) -> _Value:
         """Return the mean; its interval needs the replicates of all."""
         replicates = mean_values(one.replicates for one in values)
-        interval = values[0].interval if len(values) == 1 else spread(replicates)
+        interval = values[0].interval if len(values) == 1 else interval_of(replicates)
         return cls(mean(one.score for one in values), interval, replicates)
 
 
@@ -140,9 +140,14 @@ def _by_language(
     used: Mapping[str, list[list[str]]],
     lines: _Lines,
 ) -> tuple[tuple[Row, ...], Row | None]:
-    """Return a row for each language and one for pairs; a row is the mean over tasks, of subsets all models have."""
+    """Return a row for each language and one for pairs; a row is the mean over tasks, of subsets all models have.
+
+    The embedded sentences, every subset of which is a pair, are none of the tasks.
+    """
     tasks_of: dict[str, list[list[_Value]]] = {}
     for task, of_models in used.items():
+        if scores[0][task].kind in EMBEDDED_KINDS:
+            continue
         found: dict[str, list[str]] = {}
         for subset in of_models[0]:
             language = subset_language(subset)

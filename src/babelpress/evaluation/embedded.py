@@ -11,12 +11,17 @@ from babelpress.corpus.bundled import held_out_meanings
 from babelpress.evaluation.bootstrap import mean_of
 from babelpress.evaluation.intrinsic import Embeddings, bitext_hits, similarity_correlation
 from babelpress.evaluation.predictions import Sampled
-from babelpress.evaluation.replicates import Replicates, Rows, make_row, spread
+from babelpress.evaluation.replicates import Replicates, Rows, interval_of, make_row
 from babelpress.evaluation.results import TEACHER, Score
 from babelpress.progress import track
 
 BITEXT = "bundled bitext retrieval"
 SIMILARITY = "bundled similarity correlation"
+
+
+def all_languages() -> tuple[str, ...]:
+    """Return the languages of the embedded sentences."""
+    return tuple(sorted(held_out_meanings()[0].texts))
 
 
 def bundled_texts(languages: tuple[str, ...], *, sentences: int | None = None) -> dict[str, list[str]]:
@@ -47,10 +52,30 @@ def embedded_scores(
     return found
 
 
+def find_translations(
+    encode: Callable[[list[str]], Embeddings], languages: tuple[str, ...]
+) -> tuple[Score, Rows] | None:
+    """Return one model's retrieval and its replicates; None where fewer than two languages have embedded sentences."""
+    texts = bundled_texts(languages)
+    if len(texts) < 2:
+        return None
+    return score_bitext({code: encode(lines) for code, lines in texts.items()})
+
+
 def score_bitext(vectors: dict[str, NDArray[np.float32]]) -> tuple[Score, Rows]:
-    """Return retrieval among the embedded sentences, and its replicates: resamples of the meanings that are sought."""
+    """Return retrieval among the embedded sentences, and its replicates: resamples of the meanings that are sought.
+
+    Its subsets are the pairs of languages, both ways: scores over different languages can so be told apart.
+    """
     hits = bitext_hits(vectors)
-    accuracy = float(hits.mean())
-    rows = {("test", ""): make_row(Sampled(mean_of(hits), len(hits)), accuracy, seed=(BITEXT, "test"))}
-    interval = spread(Replicates.of(rows).over(()))
-    return Score(kind="Bitext", score=round(100 * accuracy, 4), interval=interval), rows
+    rows = {
+        ("test", pair): make_row(Sampled(mean_of(own), len(own)), float(own.mean()), seed=(BITEXT, "test"))
+        for pair, own in hits.items()
+    }
+    score = Score(
+        kind="Bitext",
+        score=round(100 * float(np.mean(list(hits.values()))), 4),
+        subsets={pair: round(100 * float(own.mean()), 4) for pair, own in hits.items()},
+        interval=interval_of(Replicates.of(rows).over(hits)),
+    )
+    return score, rows

@@ -9,23 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from babelpress.encoders import load_encoder
+from babelpress.encoders import encode_texts, load_encoder
 from babelpress.evaluation.embedded import BITEXT, SIMILARITY, embedded_scores
 from babelpress.evaluation.measures import measure_models
 from babelpress.evaluation.missing import write_missing
 from babelpress.evaluation.replicates import (
     Replicates,
     Values,
+    interval_of,
     mean_values,
     paired_share,
-    spread,
     write_rows,
 )
 from babelpress.evaluation.results import STUDENT, TEACHER, ModelResult, Score, Speed
 from babelpress.evaluation.scoring import ScoringSettings, Subject, score_models
-from babelpress.evaluation.shares import spread as spread_evenly
+from babelpress.evaluation.shares import evenly
 from babelpress.evaluation.speed import measure_speed
 from babelpress.files import model_files, read_json
 from babelpress.recipe import EvaluationSection
@@ -66,7 +65,7 @@ def evaluate_models(
     models = {name: load_encoder(c.folder, trust_remote_code=trust_remote_code) for name, c in candidates.items()}
     flat = [text for texts in held_out.values() for text in texts]
     measures = measure_models(models, held_out, sample=len(flat), batch_size=settings.batch_size)
-    timed = spread_evenly(flat, min(len(flat), settings.speed_sentences))
+    timed = evenly(flat, settings.speed_sentences)
     speed = _speeds(candidates, timed, trust_remote_code=trust_remote_code)
     scores, replicates = _all_scores(models, candidates, settings, languages=languages, data_dir=data_dir, cache=cache)
     averages = {name: average(own) for name, own in scores.items()}
@@ -82,7 +81,7 @@ def evaluate_models(
             retention=averages[name] / averages[TEACHER] if averages[TEACHER] else 0.0,
             measures=measures[name],
             speed=speed.get(name),
-            average_interval=spread(resampled[name]),
+            average_interval=interval_of(resampled[name]),
             retention_interval=None if name == TEACHER else paired_share(resampled[name], resampled[TEACHER]),
         )
         for name, candidate in candidates.items()
@@ -162,11 +161,6 @@ def _speeds(candidates: dict[str, Candidate], texts: list[str], *, trust_remote_
         return {}
     folders = {name: candidate.folder for name, candidate in candidates.items()}
     return measure_speed(folders, texts, trust_remote_code=trust_remote_code)
-
-
-def encode_texts(model: SentenceTransformer, texts: list[str], *, batch_size: int) -> NDArray[np.float32]:
-    """Return embeddings, shape (texts, dimensions)."""
-    return np.asarray(model.encode(list(texts), batch_size=batch_size, show_progress_bar=False), dtype=np.float32)
 
 
 def _tokens_per_sentence(model: SentenceTransformer, texts: list[str]) -> float:

@@ -26,9 +26,11 @@ def read_given(paths: Sequence[str], *, languages: Sequence[str] = ()) -> dict[s
     line; tables (jsonl, csv, tsv, parquet) have a column `text` and maybe `language`. Where a text's language is not
     told it is the one of `languages`, or und.
 
-    Raises EvaluationError for languages that cannot be and for fewer than 20 texts, SourceError for a file that is
-    missing or damaged.
+    Raises EvaluationError for no path, languages that cannot be and fewer than 20 texts, SourceError for a file that
+    is missing or damaged.
     """
+    if not paths:
+        raise EvaluationError("no file to measure on is named; give at least one: --text FILE")
     for code in languages:
         if not _CODE.fullmatch(code):
             raise EvaluationError(f"--language {code!r} is no language code; write it like en, pt or zh-Hant")

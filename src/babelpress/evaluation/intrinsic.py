@@ -27,22 +27,19 @@ def fidelity(model: Embeddings, teacher: Embeddings) -> Fidelity:
     return Fidelity(float(cosines.mean()), float(np.percentile(cosines, 5)), len(cosines))
 
 
-def bitext_accuracy(embeddings: dict[str, Embeddings]) -> float:
-    """Return how often the nearest sentence of another language is the translation, over all pairs and both ways.
+def bitext_hits(embeddings: dict[str, Embeddings]) -> dict[str, NDArray[np.float64]]:
+    """Return, for each pair of languages (`de-en`) and each meaning, how often the translation is the nearest sentence.
 
-    Row i of every language is the same meaning.
+    Both ways count alike, so that it is 0, 0.5 or 1; the mean of all is the accuracy. Row i of every language is the
+    same meaning.
     """
-    return float(bitext_hits(embeddings).mean())
-
-
-def bitext_hits(embeddings: dict[str, Embeddings]) -> NDArray[np.float64]:
-    """Return, for each meaning, how often its translation is the nearest sentence; their mean is the accuracy."""
-    hits = []
+    hits = {}
     for first, second in combinations(sorted(embeddings), 2):
         scores = normalised(embeddings[first]) @ normalised(embeddings[second]).T
         truth = np.arange(len(scores))
-        hits += [scores.argmax(axis=1) == truth, scores.argmax(axis=0) == truth]
-    return np.asarray(np.mean(hits, axis=0))
+        ways = [scores.argmax(axis=1) == truth, scores.argmax(axis=0) == truth]
+        hits[f"{first}-{second}"] = np.asarray(np.mean(ways, axis=0))
+    return hits
 
 
 def similarity_correlation(model: Embeddings, teacher: Embeddings) -> float:

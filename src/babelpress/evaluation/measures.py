@@ -18,9 +18,9 @@ from babelpress.errors import EvaluationError
 from babelpress.evaluation.disturb import DISTURBANCES, disturb_texts, robustness
 from babelpress.evaluation.intrinsic import Embeddings, fidelity
 from babelpress.evaluation.lengths import LENGTHS, at_lengths, long_texts
-from babelpress.evaluation.neighbours import LEAST_TEXTS, nearest, shared
+from babelpress.evaluation.neighbours import LEAST_TEXTS, Rows, nearest, shared
 from babelpress.evaluation.results import TEACHER, Closeness, Measures
-from babelpress.evaluation.shares import fair_shares, spread
+from babelpress.evaluation.shares import evenly, fair_shares
 from babelpress.evaluation.text_encoder import Encode, TextEncoder
 from babelpress.progress import bar, track
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SAMPLE = 1000
 DISTURBED = 192
 WHOLE_SHARE = 0.75
+_ALL = ""  # in place of a language
 _AT_ONCE = 256  # texts between two steps of the bar
 
 
@@ -89,8 +90,9 @@ def measure_models(
     with bar("measures", total=total, unit="texts") as advance:
         for name, reader in readers.items():
             embedded[name] = _embed(reader, probe, read[name], partial(advance, note=name))
+    truths = _truths(embedded[TEACHER], probe)
     shown = track(embedded.items(), "measures: neighbours", total=len(embedded), unit="models")
-    return {name: _measures(own, embedded[TEACHER], probe) for name, own in shown}
+    return {name: _measures(own, embedded[TEACHER], truths, probe) for name, own in shown}
 
 
 def make_probe(
@@ -108,14 +110,14 @@ def make_probe(
     """
     distinct = _distinct(texts)
     shares = fair_shares({code: len(lines) for code, lines in distinct.items()}, sample)
-    chosen = {code: spread(lines, shares[code]) for code, lines in distinct.items() if shares[code]}
+    chosen = {code: evenly(lines, shares[code]) for code, lines in distinct.items() if shares[code]}
     if not chosen:
         raise EvaluationError("there is no text to measure models on")
     ends = np.cumsum([len(lines) for lines in chosen.values()])
     rows = {code: np.arange(end - len(chosen[code]), end) for code, end in zip(chosen, ends, strict=True)}
     flat = [text for lines in chosen.values() for text in lines]
     parts = fair_shares({code: len(lines) for code, lines in chosen.items()}, disturbed)
-    tried = {row: flat[row] for code in chosen for row in spread(rows[code].tolist(), parts[code])}
+    tried = {row: flat[row] for code in chosen for row in evenly(rows[code].tolist(), parts[code])}
     made = {name: disturb_texts(name, tried, seed=seed) for name in DISTURBANCES}
     long = long_texts(teacher, distinct, lengths=LENGTHS, count=per_length)
     return Probe(flat, rows, long, {name: changed for name, changed in made.items() if changed})
@@ -176,24 +178,37 @@ def _embed(reader: TextEncoder, probe: Probe, whole: dict[int, list[bool]], adva
     )
 
 
-def _measures(own: Embedded, teacher: Embedded, probe: Probe) -> Measures:
+def _truths(teacher: Embedded, probe: Probe) -> dict[str, Rows]:
+    """Return what the teacher finds nearest, by language and of all texts (""); nothing of too few texts."""
+    parts = {_ALL: teacher.texts, **{code: teacher.texts[rows] for code, rows in probe.rows.items()}}
+    shown = track(parts.items(), "measures: the teacher's neighbours", total=len(parts), unit="sets of texts")
+    return {code: nearest(own, own) for code, own in shown if len(own) >= LEAST_TEXTS}
+
+
+def _measures(own: Embedded, teacher: Embedded, truths: Mapping[str, Rows], probe: Probe) -> Measures:
     disturbed = {
         name: robustness(vectors, list(probe.disturbed[name]), own.texts) for name, vectors in own.disturbed.items()
     }
     return Measures(
-        overall=closeness(own.texts, teacher.texts),
-        by_language={code: closeness(own.texts[rows], teacher.texts[rows]) for code, rows in probe.rows.items()},
+        overall=closeness(own.texts, teacher.texts, truth=truths.get(_ALL)),
+        by_language={
+            code: closeness(own.texts[rows], teacher.texts[rows], truth=truths.get(code))
+            for code, rows in probe.rows.items()
+        },
         by_length=at_lengths(own.long, teacher.long, own.whole),
         disturbed=disturbed,
     )
 
 
-def closeness(model: Embeddings, teacher: Embeddings) -> Closeness:
-    """Compare embeddings of the same texts, both (texts, dimensions)."""
+def closeness(model: Embeddings, teacher: Embeddings, *, truth: Rows | None = None) -> Closeness:
+    """Compare embeddings of the same texts, both (texts, dimensions).
+
+    `truth` is `nearest(teacher, teacher)`, where somebody knows it already.
+    """
     near = fidelity(model, teacher)
     if len(model) < LEAST_TEXTS:
         return Closeness(texts=near.sentences, cosine=near.mean, cosine_p5=near.p5)
-    truth = nearest(teacher, teacher)
+    truth = nearest(teacher, teacher) if truth is None else truth
     return Closeness(
         texts=near.sentences,
         cosine=near.mean,

@@ -83,7 +83,7 @@ def mean_values(parts: Iterable[NDArray[Any] | None]) -> Values | None:
     return np.mean(known, axis=0) if listed and len(known) == len(listed) else None
 
 
-def spread(values: Values | None) -> Interval | None:
+def interval_of(values: Values | None) -> Interval | None:
     """Return the 95 % interval of replicates."""
     return None if values is None else interval(values)
 

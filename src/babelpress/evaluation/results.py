@@ -57,8 +57,7 @@ class Closeness(_Figures):
 
     `overlap` is the share of a text's ten nearest texts that are the same ten for both (each in its own space);
     `student_queries` the share of the teacher's ten nearest that are found by the model's embedding of the query in
-    an index of the teacher's embeddings, `teacher_queries` the reverse. They are None for fewer than 20 texts, the
-    last two also where the embeddings have other dimensions than the teacher's.
+    an index of the teacher's embeddings, `teacher_queries` the reverse. They are None for fewer than 20 texts.
     """
 
     texts: int

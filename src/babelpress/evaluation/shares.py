@@ -18,6 +18,7 @@ def fair_shares(sizes: Mapping[str, int], limit: int) -> dict[str, int]:
     return {name: shares[name] for name in sizes}
 
 
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """Return so many items at even distances, in their order: a file may be sorted."""
-    return [items[number * len(items) // count] for number in range(count)]
+def evenly(items: Sequence[T], count: int) -> list[T]:
+    """Return so many items at even distances, in their order, for a file may be sorted; all where there are no more."""
+    few = min(count, len(items))
+    return [items[number * len(items) // few] for number in range(few)]

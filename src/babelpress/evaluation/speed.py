@@ -13,6 +13,7 @@ from typing import Any
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.child import Child
 from babelpress.evaluation.results import Speed, Spread
+from babelpress.evaluation.shares import evenly
 from babelpress.evaluation.speed_worker import Request
 from babelpress.progress import bar
 
@@ -65,8 +66,8 @@ def measure_speed(
         loaded = _in_turn(workers, "load", rounds, advance)
     return {
         name: Speed(
-            **{figure: spread([line[figure] for line in encoded[name]]) for figure in encoded[name][0]},
-            load=spread([line["load"] for line in loaded[name]]),
+            **{figure: summarise([line[figure] for line in encoded[name]]) for figure in encoded[name][0]},
+            load=summarise([line["load"] for line in loaded[name]]),
             libraries=ready[name]["libraries"],
         )
         for name in folders
@@ -100,15 +101,9 @@ def report_speed(
     return SpeedReport(found, sentences=len(chosen), rounds=rounds, machine=describe_machine())
 
 
-def spread(values: list[float]) -> Spread:
+def summarise(values: list[float]) -> Spread:
     """Return median, lowest and highest of what rounds gave."""
     return Spread(median=statistics.median(values), low=min(values), high=max(values))
-
-
-def evenly(texts: list[str], count: int) -> list[str]:
-    """Return `count` of the texts, from first to last at equal distances; all of them where there are no more."""
-    few = min(count, len(texts))
-    return [texts[number * len(texts) // few] for number in range(few)]
 
 
 def _in_turn(

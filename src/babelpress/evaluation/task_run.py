@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from babelpress.evaluation.predictions import Place, allows_intervals, read_samples
-from babelpress.evaluation.replicates import Replicates, Row, Rows, agree, make_row, read_rows, spread, write_rows
+from babelpress.evaluation.replicates import Replicates, Row, Rows, agree, interval_of, make_row, read_rows, write_rows
 from babelpress.evaluation.results import Score
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class TaskScore:
 
     def as_score(self) -> Score:
         """Return the score with its interval, as results.json holds it."""
-        interval = spread(self.replicates.over(self.subsets))
+        interval = interval_of(self.replicates.over(self.subsets))
         return Score(kind=self.kind, score=self.score, subsets=self.subsets, interval=interval)
 
 
@@ -53,7 +53,7 @@ def score_task(
         rows = {place: row for place, row in read_rows(replicates).items() if _is_of(row, scores.get(place))}
         known = job.forget_others(known, rows)
     if known is not None and not known.get_missing_evaluations(task):
-        return job.score(job.evaluate(), rows, ran=False)
+        return job.score(known, rows, ran=False)
     if allows_intervals(task):
         return job.score(job.evaluate_and_resample(rows, replicates), rows, ran=True)
     return job.score(job.evaluate(), rows, ran=True)

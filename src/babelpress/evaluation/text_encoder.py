@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,11 +39,10 @@ class TextEncoder:
             return model
         if not hasattr(model, "encode"):
             return cls(model)
+        from babelpress.encoders import encode_texts
+
         loaded: Any = model
-
-        def encode(texts: list[str]) -> Embeddings:
-            return np.asarray(loaded.encode(texts, batch_size=batch_size, show_progress_bar=False), dtype=np.float32)
-
+        encode = partial(encode_texts, loaded, batch_size=batch_size)
         longest = loaded.max_seq_length
         finite = longest is not None and longest < 1e9  # tokenizers say "no limit" with 1e30
         prompt = loaded.prompts.get(loaded.default_prompt_name or "") or ""

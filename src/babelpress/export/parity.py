@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from babelpress.evaluation.evaluate import encode_texts
+from babelpress.encoders import encode_texts
 from babelpress.evaluation.intrinsic import normalised
 from babelpress.export.result import Parity
 from babelpress.progress import track

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from babelpress.checks.texts import read_texts
-from babelpress.corpus.bundled import held_out_meanings
-from babelpress.evaluation.embedded import BITEXT, bundled_texts, score_bitext
-from babelpress.evaluation.evaluate import encode_texts
+from babelpress.encoders import encode_texts
+from babelpress.evaluation.embedded import BITEXT, all_languages, bundled_texts, find_translations
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -30,13 +30,5 @@ def parity_texts(paths: Sequence[Path] = ()) -> dict[str, list[str]]:
 
 def translation_score(model: SentenceTransformer, languages: tuple[str, ...]) -> dict[str, float]:
     """Return how well a model finds translations among the embedded held-out sentences, in percent."""
-    texts = bundled_texts(languages)
-    if len(texts) < 2:
-        return {}
-    vectors = {code: encode_texts(model, lines, batch_size=32) for code, lines in texts.items()}
-    return {BITEXT: score_bitext(vectors)[0].score}
-
-
-def all_languages() -> tuple[str, ...]:
-    """Return the languages of the embedded sentences."""
-    return tuple(sorted(held_out_meanings()[0].texts))
+    found = find_translations(partial(encode_texts, model, batch_size=32), languages)
+    return {} if found is None else {BITEXT: found[0].score}

@@ -13,6 +13,7 @@ from babelpress.evaluation.compare import compare_scores
 from babelpress.evaluation.comparison import Comparison, Scored, SubsetRule
 from babelpress.evaluation.comparison import Row as ScoreRow
 from babelpress.evaluation.embedded import SIMILARITY
+from babelpress.evaluation.means import EMBEDDED_KINDS
 from babelpress.evaluation.results import TEACHER, ModelResult, Score
 from babelpress.report.page.asked import suite_groups
 from babelpress.report.page.blocks import Block, Cell, Column, Details, Prose, Row, Section, Table, present
@@ -149,7 +150,8 @@ def _language_line(row: ScoreRow) -> Line:
 
 def _subset_tables(facts: PageFacts) -> Details | None:
     models = facts.results.models
-    tasks = dict.fromkeys(task for model in models.values() for task in model.scores)
+    scores = [(task, score) for model in models.values() for task, score in model.scores.items()]
+    tasks = dict.fromkeys(task for task, score in scores if score.kind not in EMBEDDED_KINDS)
     tables: list[Block] = []
     for number, task in enumerate(tasks):
         own = {name: model.scores[task].subsets for name, model in models.items() if task in model.scores}
