@@ -26,9 +26,12 @@ from tests.report.page_figures import (
 )
 
 # How the page writes a figure, by the name of its field; several where it stands in several places.
-SHARES = {"accuracy", "found", "language_probe", "language_chance", "retention", "retention_interval"}
+SHARES = {
+    "accuracy", "found", "language_probe", "language_chance", "retention", "retention_interval", "overlap",
+    "student_queries", "teacher_queries",
+}  # fmt: skip
 DIGITS = {
-    "cosine": 3, "cosine_p5": 3, "overlap": 3, "student_queries": 3, "teacher_queries": 3, "fidelity_mean": 3,
+    "cosine": 3, "cosine_p5": 3, "fidelity_mean": 3,
     "fidelity_p5": 3, "alignment": 3, "uniformity": 3, "score": 2, "subsets": 2, "interval": 2, "average": 2,
     "average_interval": 2, "mean_rank": 2, "tokens_per_sentence": 1, "batched": 1, "libraries": 1,
     "resident": 1, "single_p50": 2, "single_p95": 2, "load": 2,
@@ -239,6 +242,19 @@ def test_the_epoch_whose_weights_were_kept_is_set_apart(tiny_teacher):
     rows = table.by_id("table-history").all("tr")[1:]
     assert [row.attributes.get("class") for row in rows] == [None, "mean", None]
     assert rows[1].text == "2 0.2500 0.9000"
+
+
+def test_what_is_found_again_is_percent_and_cosines_are_not(full_page):
+    near = make_full_results().models["distilled"].measures
+    rows = table_rows(full_page, "table-closeness")
+    assert [rows[name][-1] for name in ("cosine", "same ten", "own queries", "teacher's queries")] == [
+        f"{near.overall.cosine:.3f}", f"{100 * near.overall.overlap:.1f} %",
+        f"{100 * near.overall.student_queries:.1f} %", f"{100 * near.overall.teacher_queries:.1f} %",
+    ]  # fmt: skip
+    korean = near.by_language["ko"]
+    assert table_rows(full_page, "table-closeness-languages")["Korean ko"][-5:-2] == [
+        f"{korean.cosine:.3f}", f"{korean.cosine_p5:.3f}", f"{100 * korean.overlap:.1f} %",
+    ]  # fmt: skip
 
 
 # --- what was not measured ----------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from babelpress.evaluation.disturb import WORDS
 from babelpress.evaluation.results import ModelResult
 from babelpress.export.result import Export
 from babelpress.report.export_words import points_lost
@@ -16,14 +17,6 @@ _CLOSE = (
     ("drop-in recall: this model's queries, the teacher's index", "student_queries"),
     ("drop-in recall: the teacher's queries, this model's index", "teacher_queries"),
 )
-_DISTURBANCES = {
-    "typos": "typing errors in 5 % of the letters",
-    "lower": "lower case",
-    "upper": "capitals",
-    "diacritics": "accents left out",
-    "spaces": "a tenth of the spaces lost",
-    "punctuation": "no punctuation",
-}
 
 
 def closeness_rows(pressed: ModelResult, student: ModelResult) -> list[tuple[str, str, str]]:
@@ -62,7 +55,7 @@ def disturbed_rows(teacher: ModelResult, student: ModelResult) -> list[tuple[str
     theirs, own = teacher.measures.disturbed, student.measures.disturbed
     return [
         (
-            _DISTURBANCES.get(name, name),
+            WORDS[name],
             _share(theirs[name].found, ""),
             _share(own[name].found, ""),
             str(own[name].texts),

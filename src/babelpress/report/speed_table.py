@@ -59,11 +59,11 @@ FIGURES = (
 )
 
 
-def speed_rows(models: Sequence[ModelResult]) -> list[list[str]]:
+def speed_rows(models: Sequence[ModelResult]) -> list[tuple[str, ...]]:
     """Return a line for each figure: its name and every model's median; none where no model was timed."""
     if not any(model.speed for model in models):
         return []
-    return [[figure.name, *(figure.median(model.speed) for model in models)] for figure in FIGURES]
+    return [(figure.name, *(figure.median(model.speed) for model in models)) for figure in FIGURES]
 
 
 def how_measured(*, sentences: int, rounds: int, singles: int = SINGLES) -> str:

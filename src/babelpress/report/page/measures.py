@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
+from babelpress.evaluation.disturb import WORDS
 from babelpress.evaluation.results import TEACHER, AtLength, Closeness, Disturbed, Measures, ModelResult, Parallel
 from babelpress.report.page.blocks import Cell, Chapter, Column, Prose, Row, Section, Table, present
 from babelpress.report.page.facts import PageFacts
@@ -15,12 +16,12 @@ from babelpress.report.parallel_figures import PARALLEL_FIGURES
 
 _STAGES = ("evaluation",)
 _ALIGNMENT = "https://arxiv.org/abs/2005.10242"
-_NEARNESS: dict[str, Callable[[Closeness], float | None]] = {
-    "cosine": lambda near: near.cosine,
-    "5th pct.": lambda near: near.cosine_p5,
-    "same ten": lambda near: near.overlap,
-    "own queries": lambda near: near.student_queries,
-    "teacher's queries": lambda near: near.teacher_queries,
+_NEARNESS: dict[str, Callable[[Closeness], Cell]] = {
+    "cosine": lambda near: _cosine_cell(near.cosine),
+    "5th pct.": lambda near: _cosine_cell(near.cosine_p5),
+    "same ten": lambda near: _share_cell(near.overlap),
+    "own queries": lambda near: _share_cell(near.student_queries),
+    "teacher's queries": lambda near: _share_cell(near.teacher_queries),
 }
 
 
@@ -85,10 +86,7 @@ def _same(model: ModelResult, near: Closeness) -> bool:
 def _overall_table(near: Mapping[str, Measures]) -> Table | None:
     if not near:
         return None
-    rows = tuple(
-        Row(name, tuple(Cell(decimal(read(own.overall), 3), share=read(own.overall)) for own in near.values()))
-        for name, read in _NEARNESS.items()
-    )
+    rows = tuple(Row(name, tuple(draw(own.overall) for own in near.values())) for name, draw in _NEARNESS.items())
     texts = Row("texts", tuple(Cell(whole(own.overall.texts)) for own in near.values()))
     return Table("table-closeness", "Nearness, all languages", _columns("", near), (texts, *rows), _STAGES)
 
@@ -111,7 +109,7 @@ def _by_language(near: Mapping[str, Measures]) -> Table | None:
 def _nearness_cells(near: Closeness | None) -> tuple[Cell, ...]:
     if near is None:
         return (Cell(NOT_MEASURED),) * len(_NEARNESS)
-    return tuple(Cell(decimal(read(near), 3)) for read in _NEARNESS.values())
+    return tuple(Cell(draw(near).text) for draw in _NEARNESS.values())
 
 
 def _texts_cell(found: Sequence[Closeness | AtLength | Disturbed | None]) -> Cell:
@@ -147,7 +145,7 @@ def _disturbed(measured: Mapping[str, Measures]) -> Chapter | None:
     for kind in kinds:
         found = [own.disturbed.get(kind) for own in measured.values()]
         pairs = ((percent(one.found), decimal(one.cosine, 3)) if one else (NOT_MEASURED,) * 2 for one in found)
-        rows.append(Row(kind, (_texts_cell(found), *(Cell(text) for pair in pairs for text in pair))))
+        rows.append(Row(WORDS[kind], (_texts_cell(found), *(Cell(text) for pair in pairs for text in pair))))
     words = (
         "Text is disturbed and embedded by the same model. Found: how often its nearest undisturbed text is its own; "
         "cosine: between the two embeddings. A student should fall no further than its teacher."
@@ -171,6 +169,14 @@ def _parallel(models: Mapping[str, Parallel]) -> Chapter | None:
     ).format(whole(first.sentences), first.languages, link(_ALIGNMENT, "arXiv 2005.10242"))
     table = Table("table-parallel", "Parallel sentences", _columns("", models), rows, ("report",))
     return Chapter("parallel", "Parallel sentences", (Prose(words), table))
+
+
+def _cosine_cell(cosine: float) -> Cell:
+    return Cell(decimal(cosine, 3), share=cosine)
+
+
+def _share_cell(share: float | None) -> Cell:
+    return Cell(percent(share), share=share)
 
 
 def _columns(first: str, models: Mapping[str, object]) -> tuple[Column, ...]:
