@@ -13,7 +13,7 @@ from babelpress.report.page.blocks import Cell, Column, Row, Table
 from babelpress.report.page.kept import count_parts, draw_layers
 from babelpress.report.page.page import compare_sizes
 from babelpress.student.layers import LayerPlan
-from tests.report.figures import make_recipe, without_scores
+from tests.report.figures import make_recipe, make_results, without_scores
 from tests.report.html import Element, table_rows
 from tests.report.page_figures import (
     leaves,
@@ -33,8 +33,8 @@ SHARES = {
 DIGITS = {
     "cosine": 3, "cosine_p5": 3, "fidelity_mean": 3,
     "fidelity_p5": 3, "alignment": 3, "uniformity": 3, "score": 2, "subsets": 2, "interval": 2, "average": 2,
-    "average_interval": 2, "mean_rank": 2, "tokens_per_sentence": 1, "batched": 1, "libraries": 1,
-    "resident": 1, "single_p50": 2, "single_p95": 2, "load": 2,
+    "average_interval": 2, "mean_rank": 2, "tokens_per_sentence": 1, "batched": 0, "libraries": 0,
+    "resident": 0, "single_p50": 1, "single_p95": 1, "load": 2,
 }  # fmt: skip
 # The teacher's nearness to itself is 1, and the share that it keeps of itself.
 BY_DEFINITION = {
@@ -117,6 +117,23 @@ def test_what_longer_texts_lose_is_where_it_was_measured(full_page):
     said = full_page.by_id("limits").text
     assert "Trained up to 48 tokens; the student takes up to 128, and the table of lengths says how near" in said
     assert "#table-lengths" in [link.attributes["href"] for link in full_page.by_id("limits").all("a")]
+
+
+def test_speed_has_the_cards_figures_and_how_they_were_measured(tiny_teacher):
+    results = make_results()
+    machine = {**results.machine, "accelerator": "Loom Z"}
+    recipe = make_recipe("evaluation.speed_sentences=30")
+    shown = read_page(make_facts(tiny_teacher, results=results.model_copy(update={"machine": machine}), recipe=recipe))
+    rows = table_rows(shown, "table-speed")
+    assert list(rows)[1:-1] == [
+        "sentences/s", "one sentence p50, ms", "one sentence p95, ms", "load, s", "memory, MiB",
+    ]  # fmt: skip
+    assert rows["load, s"] == ["1.31 1.18 – 1.44", "2.31 2.08 – 2.54", "3.31 2.98 – 3.64", "2.53 ×"]
+    assert rows["one sentence p50, ms"][2:] == ["20.3 18.3 – 22.3", "1.11 ×"]
+    assert rows["… of it libraries, before the first load"] == ["641", "642", "643", ""]
+    said = shown.by_id("speed").text
+    assert "5 rounds in turn; 30 sentences in batches of 32, 30 of them one at a time; load is from a warm disk" in said
+    assert "memory is the whole process's after encoding; 6 threads of Loom 9000 with Loom Z." in said
 
 
 def test_exports_stand_beside_the_student(full_page):
