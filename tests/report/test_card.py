@@ -105,6 +105,7 @@ def test_a_figure_of_the_student_is_not_taken_from_another_model(teacher):
     assert row(text, "bundled bitext retrieval")[:3] == ["81.20", "82.20", "83.20"]
     assert row(text, "chat.txt") == ["300,003"]
     assert row(text, "ko") == ["98.8 %", "17.2", "23.8", "38 %", "2.17 %"]
+    assert "measured on the 711 sentences held out for stopping" in text
 
 
 def test_speed_is_shown_with_its_range_beside_the_teachers(teacher):

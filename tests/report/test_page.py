@@ -349,6 +349,11 @@ def test_a_language_without_held_out_text_says_so(full_page):
     assert cells == ["9", "93.2 %", *["not measured"] * 6]
 
 
+def test_tokens_are_told_to_be_those_of_what_was_held_out_for_stopping(full_page):
+    heads = [cell.text for cell in full_page.by_id("table-vocabulary").all("tr")[0].all("th")]
+    assert heads == ["training text", "held out for stopping"]
+
+
 def test_missing_tasks_stand_there_with_the_reason_and_in_no_mean(tiny_teacher):
     facts = make_facts(tiny_teacher, recipe=make_recipe("evaluation.tasks=[STS17, Gone]"))
     models = dict(facts.results.models)
