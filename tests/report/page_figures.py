@@ -74,14 +74,16 @@ def make_full_results() -> Results:
 
 
 def make_full_model(number: int, unlike: Unlike) -> ModelResult:
-    model = make_model(number)
+    model, overall = make_model(number), _closeness(unlike, texts=50_001)
     return model.model_copy(
         update={
             "scores": {name: _with_interval(score, unlike) for name, score in model.scores.items()},
             "average_interval": (unlike.number(), unlike.number()),
             "retention_interval": (unlike.share(), unlike.share()),
+            "fidelity_mean": overall.cosine,
+            "fidelity_p5": overall.cosine_p5,
             "measures": Measures(
-                overall=_closeness(unlike, texts=50_001),
+                overall=overall,
                 by_language={
                     code: _closeness(unlike, texts=texts)
                     for code, texts in (("ko", 10_003), ("en", 20_005), ("pt", 19_993))

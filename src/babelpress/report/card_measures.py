@@ -21,8 +21,6 @@ _CLOSE = (
 
 def closeness_rows(pressed: ModelResult, student: ModelResult) -> list[tuple[str, str, str]]:
     """Return what is kept of the teacher's embeddings, row by row: name, pressed, student."""
-    if pressed.measures is None or student.measures is None:
-        return []
     before, after = pressed.measures.overall, student.measures.overall
     rows = [(name, _share(getattr(before, key), key), _share(getattr(after, key), key)) for name, key in _CLOSE]
     return [row for row in rows if row[2]]
@@ -30,28 +28,27 @@ def closeness_rows(pressed: ModelResult, student: ModelResult) -> list[tuple[str
 
 def language_rows(student: ModelResult) -> list[tuple[str, ...]]:
     """Return, for each language, texts, cosine, 5th percentile and overlap."""
-    found = student.measures.by_language if student.measures else {}
     return [
         (code, f"{near.texts:,}", f"{near.cosine:.3f}", f"{near.cosine_p5:.3f}", _share(near.overlap, "overlap") or "–")
-        for code, near in found.items()
+        for code, near in student.measures.by_language.items()
     ]
 
 
 def length_rows(student: ModelResult) -> list[tuple[str, ...]]:
     """Return, for each length in the teacher's tokens, texts, mean and 5th percentile of the cosine."""
-    found = student.measures.by_length if student.measures else ()
-    return [(str(at.tokens), f"{at.texts:,}", f"{at.cosine:.3f}", f"{at.cosine_p5:.3f}") for at in found]
+    return [
+        (str(at.tokens), f"{at.texts:,}", f"{at.cosine:.3f}", f"{at.cosine_p5:.3f}")
+        for at in student.measures.by_length
+    ]
 
 
 def measured_beyond(student: ModelResult, tokens: int) -> bool:
     """Tell whether texts of more tokens than these were measured."""
-    return student.measures is not None and any(at.tokens > tokens for at in student.measures.by_length)
+    return any(at.tokens > tokens for at in student.measures.by_length)
 
 
 def disturbed_rows(teacher: ModelResult, student: ModelResult) -> list[tuple[str, ...]]:
     """Return, for each disturbance, how often teacher and student find the text that it was, and of how many."""
-    if teacher.measures is None or student.measures is None:
-        return []
     theirs, own = teacher.measures.disturbed, student.measures.disturbed
     return [
         (

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
 from babelpress.evaluation.disturb import WORDS
-from babelpress.evaluation.results import TEACHER, AtLength, Closeness, Disturbed, Measures, ModelResult, Parallel
+from babelpress.evaluation.results import TEACHER, AtLength, Closeness, Disturbed, Measures, Parallel
 from babelpress.report.page.blocks import Cell, Chapter, Column, Prose, Row, Section, Table, present
 from babelpress.report.page.facts import PageFacts
 from babelpress.report.page.wording import LABELS, NOT_MEASURED, decimal, language, link, listed, percent, whole
@@ -28,7 +27,7 @@ _NEARNESS: dict[str, Callable[[Closeness], Cell]] = {
 def tell_measures(facts: PageFacts) -> Section:
     """Return the section of what any text tells."""
     models = facts.results.models
-    measured = {name: model.measures for name, model in models.items() if model.measures is not None}
+    measured = {name: model.measures for name, model in models.items()}
     parallel = {name: model.parallel for name, model in models.items() if model.parallel is not None}
     near = {name: own for name, own in measured.items() if name != TEACHER}
     chapters = {
@@ -47,45 +46,16 @@ def _closeness(facts: PageFacts, near: Mapping[str, Measures]) -> Chapter:
     held_out = facts.results.held_out_sentences
     words = (
         f"Cosines are to the teacher's embeddings of the same text, over {held_out:,} held-out sentences that were not "
-        "trained on; the teacher's own are 1 by definition."
+        "trained on; the teacher's own are 1 by definition. 5th pct.: the cosine that 95 % of the texts reach. Same "
+        "ten: of a text's ten nearest texts, the share that are the same ten for both, each in its own space. Own "
+        "queries: the share of the teacher's ten nearest that are found when the model embeds the query and the "
+        "teacher the texts; teacher's queries: the reverse."
     )
-    if near:
-        words += (
-            " 5th pct.: the cosine that 95 % of the texts reach. Same ten: of a text's ten nearest texts, the share "
-            "that are the same ten for both, each in its own space. Own queries: the share of the teacher's ten "
-            "nearest that are found when the model embeds the query and the teacher the texts; teacher's queries: the "
-            "reverse."
-        )
-    tables = (_fidelity_table(facts, near), _overall_table(near), _by_language(near), _by_length(near))
+    tables = (_overall_table(near), _by_language(near), _by_length(near))
     return Chapter("closeness", "Nearness to the teacher", (Prose(words), *present(*tables)))
 
 
-def _fidelity_table(facts: PageFacts, near: Mapping[str, Measures]) -> Table | None:
-    """Return cosines over the held-out sentences; None where the table of all nearness has the same ones."""
-    models = {name: model for name, model in facts.results.models.items() if name != TEACHER}
-    if all(name in near and _same(model, near[name].overall) for name, model in models.items()):
-        return None
-    figures: dict[str, Callable[[ModelResult], float]] = {
-        "cosine, mean": lambda model: model.fidelity_mean,
-        "cosine, 5th percentile": lambda model: model.fidelity_p5,
-    }
-    rows = tuple(
-        Row(name, tuple(Cell(decimal(read(model), 3), share=read(model)) for model in models.values()))
-        for name, read in figures.items()
-    )
-    return Table("table-fidelity", "Cosine to the teacher, held-out sentences", _columns("", models), rows, _STAGES)
-
-
-def _same(model: ModelResult, near: Closeness) -> bool:
-    return all(
-        math.isclose(own, other, abs_tol=5e-4)
-        for own, other in ((model.fidelity_mean, near.cosine), (model.fidelity_p5, near.cosine_p5))
-    )
-
-
-def _overall_table(near: Mapping[str, Measures]) -> Table | None:
-    if not near:
-        return None
+def _overall_table(near: Mapping[str, Measures]) -> Table:
     rows = tuple(Row(name, tuple(draw(own.overall) for own in near.values())) for name, draw in _NEARNESS.items())
     texts = Row("texts", tuple(Cell(whole(own.overall.texts)) for own in near.values()))
     return Table("table-closeness", "Nearness, all languages", _columns("", near), (texts, *rows), _STAGES)
