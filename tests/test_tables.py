@@ -145,6 +145,13 @@ def test_the_view_says_where_the_student_is(tmp_path, monkeypatch):
     assert "runs/try/student" in shown(results_view(make_results(), Path("runs/try")))
 
 
+@pytest.mark.parametrize(("accelerator", "words"), [(None, "6 threads of Loom 9000; sim"), ("Z", "Loom 9000 with Z;")])
+def test_the_view_says_on_what_it_was_measured(accelerator, words):
+    results = make_results()
+    results = results.model_copy(update={"machine": {**results.machine, "accelerator": accelerator}})
+    assert words in " ".join(shown(results_view(results, Path("runs/try"))).split())
+
+
 def test_what_was_not_written_is_not_among_the_places(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("runs/try/student").mkdir(parents=True)

@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,12 @@ def describe_machine() -> dict[str, Any]:
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def where(machine: Mapping[str, Any]) -> str:
+    """Return, in words, what of a described machine timings hang on."""
+    accelerator = f" with {machine['accelerator']}" if machine["accelerator"] else ""
+    return f"{machine['threads']} threads of {machine['processor']}{accelerator}"
 
 
 def _processor() -> str:

@@ -46,8 +46,6 @@ def write_results(run: Run) -> Results:
             "student": "student",
             "pressed": "pressed",
             "picture": "report/umap.png",
-            "interactive": "report/umap.html",
-            "pictures": "pictures",
             "card": "student/README.md",
             "page": "report.html",
         },

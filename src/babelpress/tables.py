@@ -13,6 +13,7 @@ from rich.text import Text
 from babelpress.api import Plan
 from babelpress.evaluation.results import TEACHER, ModelResult, Results
 from babelpress.export.result import Export
+from babelpress.machine import where
 from babelpress.progress import say_duration
 from babelpress.report.export_words import points_lost
 from babelpress.report.speed_table import speed_rows
@@ -79,8 +80,8 @@ def results_view(results: Results, folder: Path) -> RenderableType:
         if key in results.paths and (folder / results.paths[key]).exists():
             places.add_row(label, escape(str(folder / results.paths[key])))
     note = Text(
-        f"{results.held_out_sentences:,} held-out sentences; {results.machine['threads']} threads of "
-        f"{results.machine['processor']}; similarity correlation is to the teacher itself and not averaged",
+        f"{results.held_out_sentences:,} held-out sentences; {where(results.machine)}; similarity correlation "
+        " is to the teacher itself and not averaged",
         style="dim",
     )
     missing = [

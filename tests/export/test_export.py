@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from babelpress import api
 from babelpress.encoders import load_encoder
 from babelpress.errors import BabelpressError, ExportError, SourceError
 from babelpress.export.formats import FORMATS, choose_formats
-from babelpress.export.result import Export, Floor, Parity, read_exports
+from babelpress.export.result import Export, Floor, Parity, keep_exports, read_exports
 from babelpress.export.runtime import graph_encoder
 from babelpress.recipe import Recipe
 from tests.export import good_parity
@@ -319,6 +322,26 @@ def test_each_export_is_in_the_index_as_soon_as_it_is_written(student, tmp_path)
     with pytest.raises(ExportError, match="onnx-q4"):
         api.export(student, to=["onnx", "onnx-q4"], floor=Floor(mean=0.9999999), output=tmp_path)
     assert [one.name for one in read_exports(tmp_path)] == ["onnx"]
+
+
+def test_two_exports_of_one_folder_at_once_are_both_in_the_index(tmp_path, monkeypatch):
+    (tmp_path / "onnx").mkdir()
+    exports = [Export(name, f"onnx/{name}", 1, good_parity()) for name in ("a", "b")]
+    for one in exports:
+        (tmp_path / one.file).touch()
+    both = threading.Barrier(2, timeout=0.5)  # where nobody waits, both have read before one of them writes
+
+    def read(folder: Path) -> list[Export]:
+        found = read_exports(folder)
+        with suppress(threading.BrokenBarrierError):
+            both.wait()
+        return found
+
+    monkeypatch.setattr("babelpress.export.result.read_exports", read)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda one: keep_exports(tmp_path, [one]), exports))
+    assert {one.name for one in read_exports(tmp_path)} == {"a", "b"}
+    assert {path.name for path in (tmp_path / "onnx").iterdir()} == {"a", "b", "exports.json"}
 
 
 def test_exports_of_another_student_leave_the_index(student, tmp_path):

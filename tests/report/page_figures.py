@@ -74,14 +74,16 @@ def make_full_results() -> Results:
 
 
 def make_full_model(number: int, unlike: Unlike) -> ModelResult:
-    model = make_model(number)
+    model, overall = make_model(number), _closeness(unlike, texts=50_001)
     return model.model_copy(
         update={
             "scores": {name: _with_interval(score, unlike) for name, score in model.scores.items()},
             "average_interval": (unlike.number(), unlike.number()),
             "retention_interval": (unlike.share(), unlike.share()),
+            "fidelity_mean": overall.cosine,
+            "fidelity_p5": overall.cosine_p5,
             "measures": Measures(
-                overall=_closeness(unlike, texts=50_001),
+                overall=overall,
                 by_language={
                     code: _closeness(unlike, texts=texts)
                     for code, texts in (("ko", 10_003), ("en", 20_005), ("pt", 19_993))
@@ -119,7 +121,8 @@ def make_facts(teacher: Path, **changes: Any) -> PageFacts:
         make_full_results(), recipe=make_recipe(), teacher=read_teacher(str(teacher), name=NAME), layers=make_layers(),
         vocabulary=make_vocabulary(), fertility=make_fertility(), manifests=make_manifests(),
         pictures=(Picture("umap", PNG, "image/png", "report"), Picture("loss", SVG, "image/svg+xml", "distillation")),
-        interactive="report/umap.html", target_bytes=2**20 * 333,
+        credits=(("the teacher", "mit"), ("tatoeba <3", "cc-by-2.0; Tatoeba")), interactive="report/umap.html",
+        target_bytes=2**20 * 333,
     )  # fmt: skip
     return dataclasses.replace(facts, **changes)
 

@@ -36,7 +36,6 @@ def test_nearness_is_a_row_a_figure_pressed_beside_student():
 def test_figures_that_there_are_not_are_no_rows():
     few = Closeness(texts=7, cosine=0.61, cosine_p5=0.52)
     assert len(closeness_rows(measured(2), measured(3, overall=few))) == 2
-    assert closeness_rows(make_model(2), make_model(3)) == []
     assert (language_rows(make_model(3)), length_rows(make_model(3)), disturbed_rows(make_model(1), make_model(3))) == (
         [], [], [],
     )  # fmt: skip
@@ -103,9 +102,15 @@ def test_what_texts_lose_that_are_longer_than_trained_on_is_where_it_was_measure
     assert f"- Trained up to 48 tokens; {words}\n" in text
 
 
-@pytest.mark.parametrize("heading", ["## Beside the teacher", "## Exports"])
-def test_without_them_the_card_has_no_such_section(teacher, heading):
-    assert heading not in card(teacher)
+def test_without_exports_the_card_has_no_such_section(teacher):
+    assert "## Exports" not in card(teacher)
+
+
+def test_drop_in_recall_is_told_of_where_there_were_texts_enough(teacher):
+    assert "Drop-in recall" not in card(teacher)
+    results = make_results()
+    models = {name: measured(number) for number, name in enumerate(results.models, 1)}
+    assert "Drop-in recall tells" in card(teacher, results.model_copy(update={"models": models}))
 
 
 def test_the_intervals_of_average_and_retention_are_told(teacher):

@@ -105,6 +105,10 @@ def test_a_student_without_lengths_and_disturbed_text_has_no_such_tables():
     assert len(notes(bare)) == 2
 
 
+def test_the_command_line_says_what_the_disturbances_of_its_table_do():
+    assert notes(FOUND)[-1] == "typos: typing errors in 5 % of the letters; punctuation: no punctuation"
+
+
 def test_chance_is_told():
     assert "by chance 0.8 % of 1,234 texts, and 2.5 % within a language of 401" in notes(FOUND)
 

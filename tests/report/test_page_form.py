@@ -14,7 +14,7 @@ from babelpress.recipe import Recipe
 from babelpress.report.page.facts import target_bytes, without_paths
 from babelpress.report.page.origin import command
 from babelpress.report.page.page import render_page
-from babelpress.report.page.pictures import find_interactive, find_pictures
+from babelpress.report.page.pictures import Picture, find_interactive, find_pictures
 from babelpress.student.layers import LayerPlan
 from tests.report.figures import make_recipe, make_vocabulary
 from tests.report.html import Element, table_rows
@@ -161,6 +161,14 @@ def test_the_page_is_the_same_every_time(tiny_teacher):
 
 
 # --- what lies beside ---------------------------------------------------------------------------
+
+
+def test_the_languages_picture_is_told_with_scores_and_without_and_who_distilled_is(tiny_teacher):
+    shown = read_page(make_facts(tiny_teacher, pictures=(Picture("languages", PNG, "image/png", "pictures"),)))
+    said = shown.by_id("pictures").text
+    assert "left of the teacher's dot the student's lies" in said
+    assert "the teacher's own is 1 and not drawn" in said
+    assert said.count('"distilled" is the student') == 1
 
 
 def test_of_a_picture_in_two_forms_the_smaller_file_is_taken(tmp_path):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from babelpress.evaluation.results import Closeness, Measures
+from babelpress.evaluation.results import AtLength, Closeness, Measures
 from babelpress.files import read_json, write_json, write_text
 from babelpress.picture_steps import make_pictures, pictures_settings
 from babelpress.pipeline import STAGES
@@ -38,18 +38,22 @@ def draw(folder, results, *, log=True):
     return drawn
 
 
+def measured(results, **more):
+    """The results of a run whose models have measures, these among them."""
+    measures = Measures(overall=Closeness(texts=9, cosine=0.8, cosine_p5=0.5), **more)
+    models = {name: model.model_copy(update={"measures": measures}) for name, model in results.models.items()}
+    return results.model_copy(update={"models": models})
+
+
 def test_a_run_with_everything_has_every_picture(tmp_path):
-    assert draw(tmp_path, make_results()) == ("loss", "languages", "pareto")
+    lengths = tuple(AtLength(tokens=tokens, texts=9, cosine=0.8, cosine_p5=0.5) for tokens in (16, 128))
+    drawn = draw(tmp_path, measured(make_results(), by_length=lengths))
+    assert drawn == ("loss", "languages", "lengths", "pareto")
 
 
 def test_a_run_without_tasks_shows_nearness_by_language(tmp_path):
-    results = make_results(tasks=False)
-    near = Closeness(texts=9, cosine=0.8, cosine_p5=0.5)
-    models = {
-        name: model.model_copy(update={"measures": Measures(overall=near, by_language={"ko": near})})
-        for name, model in results.models.items()
-    }
-    assert draw(tmp_path, results.model_copy(update={"models": models})) == ("loss", "languages", "pareto")
+    near = {"ko": Closeness(texts=9, cosine=0.8, cosine_p5=0.5)}
+    assert draw(tmp_path, measured(make_results(tasks=False), by_language=near)) == ("loss", "languages", "pareto")
 
 
 def test_what_there_are_no_figures_for_is_not_drawn(tmp_path):

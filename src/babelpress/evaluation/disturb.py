@@ -124,6 +124,15 @@ DISTURBANCES: dict[str, Disturbance] = {
     "punctuation": punctuation,
     "spaces": spaces,
 }
+# What a reader is told that they do.
+WORDS = {
+    "typos": f"typing errors in {100 * TYPO_SHARE:g} % of the letters",
+    "lower": "lower case",
+    "upper": "capitals",
+    "diacritics": "accents left out",
+    "punctuation": "no punctuation",
+    "spaces": f"{100 * SPACE_SHARE:g} % of the spaces lost",
+}
 
 
 Kind = tuple[str, str] | None  # a letter's script and category; None: no letter

@@ -133,9 +133,9 @@ class ModelResult(_Figures):
     scores: dict[str, Score]
     average: float
     retention: float
+    measures: Measures
     average_interval: tuple[float, float] | None = None
     retention_interval: tuple[float, float] | None = None
-    measures: Measures | None = None
     speed: Speed | None = None
     parallel: Parallel | None = None
 

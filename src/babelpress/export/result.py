@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from babelpress.errors import BabelpressError
-from babelpress.files import inside, read_json, write_json
+from babelpress.files import hold, inside, read_json, write_json
 
 INDEX = "onnx/exports.json"
 
@@ -93,8 +93,16 @@ def read_exports(folder: Path) -> list[Export]:
 
 
 def keep_exports(folder: Path, done: Sequence[Export]) -> None:
-    """Write the index: these exports, and earlier ones of the same student."""
+    """Write the index: these exports, and earlier ones of the same student.
+
+    Another process that is writing it is waited for, so that neither loses what the other adds.
+    """
     names = {one.name for one in done}
     students = {one.student for one in done}
-    earlier = [one for one in read_exports(folder) if one.name not in names and one.student in students]
-    write_json(folder / INDEX, [one.facts() for one in (*earlier, *done)])
+    index = folder / INDEX
+    index.parent.mkdir(parents=True, exist_ok=True)
+    lock = index.with_name(f".{index.name}.lock")
+    with hold(lock, wait=True):
+        earlier = [one for one in read_exports(folder) if one.name not in names and one.student in students]
+        write_json(index, [one.facts() for one in (*earlier, *done)])
+        lock.unlink(missing_ok=True)  # still held: who waits sees that it is gone, and takes a new one

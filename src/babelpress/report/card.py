@@ -11,6 +11,7 @@ from babelpress.evaluation.entries import Entry
 from babelpress.evaluation.means import EMBEDDED_KINDS, Groups, TaskMean, count_means, group_by_kind, kept
 from babelpress.evaluation.results import ModelResult, Results
 from babelpress.evaluation.suites import find_suite
+from babelpress.machine import where
 from babelpress.recipe import DistillationSection, LossSection, Recipe
 from babelpress.report.card_measures import (
     closeness_rows,
@@ -24,6 +25,7 @@ from babelpress.report.card_tables import parallel_table, speed_table
 from babelpress.report.export_words import points_words
 from babelpress.report.licences import UNKNOWN, list_credits, student_licence, teacher_link
 from babelpress.report.metadata import build_metadata, model_id
+from babelpress.report.speed_table import how_timed
 from babelpress.report.style import language_name
 from babelpress.student.layers import LayerPlan
 from babelpress.teacher import Teacher
@@ -74,12 +76,13 @@ def render_card(
         exports=export_rows(results.exports),
         points_words=points_words(results.exports),
         interval_words=_interval_words(student),
-        speed=speed_table(original, student, sentences=_timed(recipe, results)),
+        speed=speed_table(original, student),
+        how_timed=how_timed(recipe, results),
         parallel=parallel_table(original, results.models["pressed"], student),
         corpus=results.corpus,
         distillation=results.distillation,
         held_out=results.held_out_sentences,
-        machine=results.machine,
+        where=where(results.machine),
         layers=layers,
         vocabulary=vocabulary,
         fertility=fertility,
@@ -122,10 +125,6 @@ def _interval_words(student: ModelResult) -> str:
         f" By bootstrap over sentences (95 %), this model's average lies between {low:.2f} and {high:.2f}, what it "
         f"keeps of the teacher's between {least:.1f} % and {most:.1f} % (both scored on the same resamples)."
     )
-
-
-def _timed(recipe: Recipe, results: Results) -> int:
-    return min(recipe.evaluation.speed_sentences, results.held_out_sentences)
 
 
 def _suite_groups(recipe: Recipe) -> Groups:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from babelpress.evaluation.disturb import WORDS
 from babelpress.evaluation.results import ModelResult
 from babelpress.export.result import Export
 from babelpress.report.export_words import points_lost
@@ -16,20 +17,10 @@ _CLOSE = (
     ("drop-in recall: this model's queries, the teacher's index", "student_queries"),
     ("drop-in recall: the teacher's queries, this model's index", "teacher_queries"),
 )
-_DISTURBANCES = {
-    "typos": "typing errors in 5 % of the letters",
-    "lower": "lower case",
-    "upper": "capitals",
-    "diacritics": "accents left out",
-    "spaces": "a tenth of the spaces lost",
-    "punctuation": "no punctuation",
-}
 
 
 def closeness_rows(pressed: ModelResult, student: ModelResult) -> list[tuple[str, str, str]]:
     """Return what is kept of the teacher's embeddings, row by row: name, pressed, student."""
-    if pressed.measures is None or student.measures is None:
-        return []
     before, after = pressed.measures.overall, student.measures.overall
     rows = [(name, _share(getattr(before, key), key), _share(getattr(after, key), key)) for name, key in _CLOSE]
     return [row for row in rows if row[2]]
@@ -37,32 +28,31 @@ def closeness_rows(pressed: ModelResult, student: ModelResult) -> list[tuple[str
 
 def language_rows(student: ModelResult) -> list[tuple[str, ...]]:
     """Return, for each language, texts, cosine, 5th percentile and overlap."""
-    found = student.measures.by_language if student.measures else {}
     return [
         (code, f"{near.texts:,}", f"{near.cosine:.3f}", f"{near.cosine_p5:.3f}", _share(near.overlap, "overlap") or "–")
-        for code, near in found.items()
+        for code, near in student.measures.by_language.items()
     ]
 
 
 def length_rows(student: ModelResult) -> list[tuple[str, ...]]:
     """Return, for each length in the teacher's tokens, texts, mean and 5th percentile of the cosine."""
-    found = student.measures.by_length if student.measures else ()
-    return [(str(at.tokens), f"{at.texts:,}", f"{at.cosine:.3f}", f"{at.cosine_p5:.3f}") for at in found]
+    return [
+        (str(at.tokens), f"{at.texts:,}", f"{at.cosine:.3f}", f"{at.cosine_p5:.3f}")
+        for at in student.measures.by_length
+    ]
 
 
 def measured_beyond(student: ModelResult, tokens: int) -> bool:
     """Tell whether texts of more tokens than these were measured."""
-    return student.measures is not None and any(at.tokens > tokens for at in student.measures.by_length)
+    return any(at.tokens > tokens for at in student.measures.by_length)
 
 
 def disturbed_rows(teacher: ModelResult, student: ModelResult) -> list[tuple[str, ...]]:
     """Return, for each disturbance, how often teacher and student find the text that it was, and of how many."""
-    if teacher.measures is None or student.measures is None:
-        return []
     theirs, own = teacher.measures.disturbed, student.measures.disturbed
     return [
         (
-            _DISTURBANCES.get(name, name),
+            WORDS[name],
             _share(theirs[name].found, ""),
             _share(own[name].found, ""),
             str(own[name].texts),

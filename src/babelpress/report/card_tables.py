@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from babelpress.evaluation.results import ModelResult
-from babelpress.evaluation.speed import ROUNDS
 from babelpress.report.parallel_figures import PARALLEL_FIGURES
-from babelpress.report.speed_table import FIGURES, how_measured
+from babelpress.report.speed_table import FIGURES
 
 
-def speed_table(teacher: ModelResult, student: ModelResult, *, sentences: int) -> dict[str, Any]:
-    """Return the rows of speed and memory and how they were measured; no rows where nothing was."""
+def speed_table(teacher: ModelResult, student: ModelResult) -> list[dict[str, str]]:
+    """Return the rows of speed and memory; none where the student was not timed."""
     if student.speed is None:
-        return {"rows": [], "how": ""}
-    rows = [
+        return []
+    return [
         {
             "name": figure.name,
             "teacher": figure.median_and_range(teacher.speed),
@@ -22,7 +19,6 @@ def speed_table(teacher: ModelResult, student: ModelResult, *, sentences: int) -
         }
         for figure in FIGURES
     ]
-    return {"rows": rows, "how": how_measured(sentences=sentences, rounds=ROUNDS)}
 
 
 def parallel_table(teacher: ModelResult, pressed: ModelResult, student: ModelResult) -> list[dict[str, str]]:

@@ -70,7 +70,7 @@ def _closeness(models: Mapping[str, ModelResult]) -> LanguageFigures | None:
     near = {
         name: result.measures.by_language
         for name, result in models.items()
-        if name != TEACHER and result.measures is not None and result.measures.by_language
+        if name != TEACHER and result.measures.by_language
     }
     if not near:
         return None

@@ -10,12 +10,12 @@ from babelpress.evaluation.results import TEACHER, AtLength, Measures
 from babelpress.report.style import INK, house_style, model_colour, new_figure, save, tidy
 
 
-def lengths_of(found: Mapping[str, Measures | None]) -> dict[str, tuple[AtLength, ...]]:
+def lengths_of(found: Mapping[str, Measures]) -> dict[str, tuple[AtLength, ...]]:
     """Return the figures by length of every student that has some."""
-    return {name: own.by_length for name, own in found.items() if own and name != TEACHER and own.by_length}
+    return {name: own.by_length for name, own in found.items() if name != TEACHER and own.by_length}
 
 
-def draw_lengths(found: Mapping[str, Measures | None], path: Path) -> None:
+def draw_lengths(found: Mapping[str, Measures], path: Path) -> None:
     """Draw each student's mean cosine to the teacher over the length of texts, and its 5th percentile, dashed.
 
     PNG or SVG, by the ending, both without one. Raises EvaluationError where no student has figures by length.

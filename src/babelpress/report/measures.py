@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from babelpress.evaluation.disturb import WORDS
 from babelpress.evaluation.neighbours import LEAST_TEXTS, NEIGHBOURS
 from babelpress.evaluation.results import TEACHER, AtLength, Closeness, Disturbed, Measures
 
@@ -54,6 +55,7 @@ def notes(found: Mapping[str, Measures]) -> list[str]:
         said.append("tokens are the teacher's; a length stands there where a model reads 3 of 4 texts or more whole")
     if found[TEACHER].disturbed:
         said.append("found: how often a disturbed text's nearest text is its own, undisturbed, for the same model")
+        said.append("; ".join(f"{name}: {WORDS[name]}" for name in found[TEACHER].disturbed))
     return said
 
 

@@ -11,9 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from babelpress.evaluation.results import ModelResult, Speed, Spread
-from babelpress.evaluation.speed import SINGLES, SpeedReport
+from babelpress.evaluation.results import ModelResult, Results, Speed, Spread
+from babelpress.evaluation.speed import ROUNDS, SINGLES, SpeedReport
 from babelpress.evaluation.speed_worker import BATCH
+from babelpress.machine import where
+from babelpress.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -59,19 +61,25 @@ FIGURES = (
 )
 
 
-def speed_rows(models: Sequence[ModelResult]) -> list[list[str]]:
+def speed_rows(models: Sequence[ModelResult]) -> list[tuple[str, ...]]:
     """Return a line for each figure: its name and every model's median; none where no model was timed."""
     if not any(model.speed for model in models):
         return []
-    return [[figure.name, *(figure.median(model.speed) for model in models)] for figure in FIGURES]
+    return [(figure.name, *(figure.median(model.speed) for model in models)) for figure in FIGURES]
 
 
 def how_measured(*, sentences: int, rounds: int, singles: int = SINGLES) -> str:
-    """Return how speed was measured, in words that a card and a table's foot share."""
+    """Return how speed was measured, in words that card, page and a table's foot share."""
     return (
         f"each model alone in a process of its own, {rounds} rounds in turn; {sentences:,} sentences in batches of "
         f"{BATCH}, {min(singles, sentences)} of them one at a time; load is from a warm disk, libraries imported"
     )
+
+
+def how_timed(recipe: Recipe, results: Results) -> str:
+    """Return how a run's models were timed: on as many of the held-out sentences as the recipe says and there are."""
+    sentences = min(recipe.evaluation.speed_sentences, results.held_out_sentences)
+    return how_measured(sentences=sentences, rounds=ROUNDS)
 
 
 def speed_view(report: SpeedReport) -> RenderableType:
@@ -97,11 +105,8 @@ def _times(own: Spread, first: Spread) -> str:
 
 def _foot(report: SpeedReport) -> str:
     libraries = statistics.median(speed.libraries for speed in report.models.values())
-    where = f"{report.machine['threads']} threads of {report.machine['processor']}"
-    if report.machine["accelerator"]:
-        where += f" with {report.machine['accelerator']}"
     return (
         f"medians; × first: what they are of the first model's; "
         f"{how_measured(sentences=report.sentences, rounds=report.rounds)}; memory is the whole process's after "
-        f"encoding, {libraries:,.0f} MiB of it libraries; {where}"
+        f"encoding, {libraries:,.0f} MiB of it libraries; {where(report.machine)}"
     )

@@ -22,10 +22,10 @@ from babelpress.vocabulary.plan import VocabularyPlan
 class PageFacts:
     """A whole run.
 
-    `manifests` are those of the finished stages, in the order of the pipeline; `target_bytes` what the teacher's
-    embeddings take on the disk, None where they are gone; `local_data` whether data were read from a local folder;
-    `interactive` where, from the page, the picture lies that can be pointed at, None where there is none; `credits`
-    whose work went into the student, and under which licence.
+    `manifests` are those of the finished stages, in the order of the pipeline; `credits` whose work went into the
+    student, and under which licence; `target_bytes` what the teacher's embeddings take on the disk, None where they
+    are gone; `local_data` whether data were read from a local folder; `interactive` where, from the page, the picture
+    lies that can be pointed at, None where there is none.
     """
 
     results: Results
@@ -35,11 +35,11 @@ class PageFacts:
     vocabulary: VocabularyPlan
     fertility: dict[str, LanguageFertility]
     manifests: dict[str, dict[str, Any]]
+    credits: tuple[tuple[str, str], ...]
     pictures: tuple[Picture, ...] = ()
     interactive: str | None = None
     target_bytes: int | None = None
     local_data: bool = False
-    credits: tuple[tuple[str, str], ...] = ()
 
     @property
     def original(self) -> ModelResult:

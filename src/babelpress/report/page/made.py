@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from babelpress.report.page.blocks import Block, Cell, Column, Prose, Row, Section, Table, Terms, present
+from babelpress.report.page.blocks import Cell, Column, Prose, Row, Section, Table, Terms, present
 from babelpress.report.page.facts import PageFacts
 from babelpress.report.page.wording import decimal, duration, language, listed, mib, plural, whole
 
@@ -103,10 +103,7 @@ def tell_corpus(facts: PageFacts) -> Section:
     return Section("corpus", "Corpus", (Prose(words, ("corpus",)), *present(*tables, _licences(facts))))
 
 
-def _licences(facts: PageFacts) -> Block:
-    if not facts.credits:
-        teacher = f"licence {facts.teacher.licence}" if facts.teacher.licence else "its folder names no licence"
-        return Terms((("Teacher", teacher), ("Texts", "licences not recorded; their sources name them")))
+def _licences(facts: PageFacts) -> Table:
     rows = tuple(Row(work, (Cell(licence),)) for work, licence in facts.credits)
     columns = (Column("work", number=False), Column("licence", number=False))
     return Table("table-licences", "Whose work it is made of", columns, rows, ("corpus",))

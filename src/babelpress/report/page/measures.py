@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from babelpress.evaluation.results import TEACHER, AtLength, Closeness, Disturbed, Measures, ModelResult, Parallel
+from babelpress.evaluation.disturb import WORDS
+from babelpress.evaluation.results import TEACHER, AtLength, Closeness, Disturbed, Measures, Parallel
 from babelpress.report.page.blocks import Cell, Chapter, Column, Prose, Row, Section, Table, present
 from babelpress.report.page.facts import PageFacts
 from babelpress.report.page.wording import LABELS, NOT_MEASURED, decimal, language, link, listed, percent, whole
@@ -15,19 +15,19 @@ from babelpress.report.parallel_figures import PARALLEL_FIGURES
 
 _STAGES = ("evaluation",)
 _ALIGNMENT = "https://arxiv.org/abs/2005.10242"
-_NEARNESS: dict[str, Callable[[Closeness], float | None]] = {
-    "cosine": lambda near: near.cosine,
-    "5th pct.": lambda near: near.cosine_p5,
-    "same ten": lambda near: near.overlap,
-    "own queries": lambda near: near.student_queries,
-    "teacher's queries": lambda near: near.teacher_queries,
+_NEARNESS: dict[str, Callable[[Closeness], Cell]] = {
+    "cosine": lambda near: _cosine_cell(near.cosine),
+    "5th pct.": lambda near: _cosine_cell(near.cosine_p5),
+    "same ten": lambda near: _share_cell(near.overlap),
+    "own queries": lambda near: _share_cell(near.student_queries),
+    "teacher's queries": lambda near: _share_cell(near.teacher_queries),
 }
 
 
 def tell_measures(facts: PageFacts) -> Section:
     """Return the section of what any text tells."""
     models = facts.results.models
-    measured = {name: model.measures for name, model in models.items() if model.measures is not None}
+    measured = {name: model.measures for name, model in models.items()}
     parallel = {name: model.parallel for name, model in models.items() if model.parallel is not None}
     near = {name: own for name, own in measured.items() if name != TEACHER}
     chapters = {
@@ -46,49 +46,17 @@ def _closeness(facts: PageFacts, near: Mapping[str, Measures]) -> Chapter:
     held_out = facts.results.held_out_sentences
     words = (
         f"Cosines are to the teacher's embeddings of the same text, over {held_out:,} held-out sentences that were not "
-        "trained on; the teacher's own are 1 by definition."
+        "trained on; the teacher's own are 1 by definition. 5th pct.: the cosine that 95 % of the texts reach. Same "
+        "ten: of a text's ten nearest texts, the share that are the same ten for both, each in its own space. Own "
+        "queries: the share of the teacher's ten nearest that are found when the model embeds the query and the "
+        "teacher the texts; teacher's queries: the reverse."
     )
-    if near:
-        words += (
-            " 5th pct.: the cosine that 95 % of the texts reach. Same ten: of a text's ten nearest texts, the share "
-            "that are the same ten for both, each in its own space. Own queries: the share of the teacher's ten "
-            "nearest that are found when the model embeds the query and the teacher the texts; teacher's queries: the "
-            "reverse."
-        )
-    tables = (_fidelity_table(facts, near), _overall_table(near), _by_language(near), _by_length(near))
+    tables = (_overall_table(near), _by_language(near), _by_length(near))
     return Chapter("closeness", "Nearness to the teacher", (Prose(words), *present(*tables)))
 
 
-def _fidelity_table(facts: PageFacts, near: Mapping[str, Measures]) -> Table | None:
-    """Return cosines over the held-out sentences; None where the table of all nearness has the same ones."""
-    models = {name: model for name, model in facts.results.models.items() if name != TEACHER}
-    if all(name in near and _same(model, near[name].overall) for name, model in models.items()):
-        return None
-    figures: dict[str, Callable[[ModelResult], float]] = {
-        "cosine, mean": lambda model: model.fidelity_mean,
-        "cosine, 5th percentile": lambda model: model.fidelity_p5,
-    }
-    rows = tuple(
-        Row(name, tuple(Cell(decimal(read(model), 3), share=read(model)) for model in models.values()))
-        for name, read in figures.items()
-    )
-    return Table("table-fidelity", "Cosine to the teacher, held-out sentences", _columns("", models), rows, _STAGES)
-
-
-def _same(model: ModelResult, near: Closeness) -> bool:
-    return all(
-        math.isclose(own, other, abs_tol=5e-4)
-        for own, other in ((model.fidelity_mean, near.cosine), (model.fidelity_p5, near.cosine_p5))
-    )
-
-
-def _overall_table(near: Mapping[str, Measures]) -> Table | None:
-    if not near:
-        return None
-    rows = tuple(
-        Row(name, tuple(Cell(decimal(read(own.overall), 3), share=read(own.overall)) for own in near.values()))
-        for name, read in _NEARNESS.items()
-    )
+def _overall_table(near: Mapping[str, Measures]) -> Table:
+    rows = tuple(Row(name, tuple(draw(own.overall) for own in near.values())) for name, draw in _NEARNESS.items())
     texts = Row("texts", tuple(Cell(whole(own.overall.texts)) for own in near.values()))
     return Table("table-closeness", "Nearness, all languages", _columns("", near), (texts, *rows), _STAGES)
 
@@ -111,7 +79,7 @@ def _by_language(near: Mapping[str, Measures]) -> Table | None:
 def _nearness_cells(near: Closeness | None) -> tuple[Cell, ...]:
     if near is None:
         return (Cell(NOT_MEASURED),) * len(_NEARNESS)
-    return tuple(Cell(decimal(read(near), 3)) for read in _NEARNESS.values())
+    return tuple(Cell(draw(near).text) for draw in _NEARNESS.values())
 
 
 def _texts_cell(found: Sequence[Closeness | AtLength | Disturbed | None]) -> Cell:
@@ -147,7 +115,7 @@ def _disturbed(measured: Mapping[str, Measures]) -> Chapter | None:
     for kind in kinds:
         found = [own.disturbed.get(kind) for own in measured.values()]
         pairs = ((percent(one.found), decimal(one.cosine, 3)) if one else (NOT_MEASURED,) * 2 for one in found)
-        rows.append(Row(kind, (_texts_cell(found), *(Cell(text) for pair in pairs for text in pair))))
+        rows.append(Row(WORDS[kind], (_texts_cell(found), *(Cell(text) for pair in pairs for text in pair))))
     words = (
         "Text is disturbed and embedded by the same model. Found: how often its nearest undisturbed text is its own; "
         "cosine: between the two embeddings. A student should fall no further than its teacher."
@@ -171,6 +139,14 @@ def _parallel(models: Mapping[str, Parallel]) -> Chapter | None:
     ).format(whole(first.sentences), first.languages, link(_ALIGNMENT, "arXiv 2005.10242"))
     table = Table("table-parallel", "Parallel sentences", _columns("", models), rows, ("report",))
     return Chapter("parallel", "Parallel sentences", (Prose(words), table))
+
+
+def _cosine_cell(cosine: float) -> Cell:
+    return Cell(decimal(cosine, 3), share=cosine)
+
+
+def _share_cell(share: float | None) -> Cell:
+    return Cell(percent(share), share=share)
 
 
 def _columns(first: str, models: Mapping[str, object]) -> tuple[Column, ...]:

@@ -79,7 +79,8 @@ def tell_pictures(facts: PageFacts) -> Section | None:
     if facts.interactive:
         words = Markup("The same points, to be pointed at: {}.").format(link(facts.interactive, facts.interactive))
         drawn.insert(1, Prose(words))  # behind the picture of the same points, which is the first
-    return Section("pictures", "Pictures", tuple(drawn)) if drawn else None
+    named = Prose('In the legends, "distilled" is the student.')
+    return Section("pictures", "Pictures", (named, *drawn)) if drawn else None
 
 
 def compare_sizes(facts: PageFacts) -> Squares:

@@ -48,8 +48,10 @@ WORDS = {
     ),
     "languages": Words(
         "Languages",
-        "A row for each language, on it a dot for each model: scores, or nearness to the teacher where no task has any",
-        "The further left of the teacher's dot the student's lies, the more that language lost.",
+        "A row for each language, on it a dot for each model: scores, or nearness to the teacher where no task has any "
+        "by language",
+        "The language that lost most comes first. Scores: the further left of the teacher's dot the student's lies, "
+        "the more was lost. Nearness: the further right, the nearer; the teacher's own is 1 and not drawn.",
     ),
     "lengths": Words(
         "Lengths",

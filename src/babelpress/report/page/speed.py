@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from babelpress.evaluation.results import STUDENT, TEACHER, ModelResult, Speed, Spread
+from babelpress.evaluation.results import STUDENT, TEACHER, ModelResult
+from babelpress.machine import where
 from babelpress.report.page.blocks import Cell, Column, Prose, Row, Section, Table
 from babelpress.report.page.facts import PageFacts
-from babelpress.report.page.wording import LABELS, NOT_MEASURED, decimal, span, times
+from babelpress.report.page.wording import LABELS, NOT_MEASURED, decimal, times
+from babelpress.report.speed_table import FIGURES, Figure, how_timed
 
 _STAGES = ("evaluation",)
-# What it is, its unit, digits behind the point.
-_FIGURES: dict[str, tuple[str, int, Callable[[Speed], Spread]]] = {
-    "sentences a second": ("batches of 32", 1, lambda own: own.batched),
-    "one sentence, median": ("ms", 2, lambda own: own.single_p50),
-    "one sentence, 95th percentile": ("ms", 2, lambda own: own.single_p95),
-    "load": ("s, libraries imported before", 2, lambda own: own.load),
-    "resident memory": ("MiB, with its libraries", 1, lambda own: own.resident),
-}
 
 
 def tell_speed(facts: PageFacts) -> Section:
     """Return the section of speed and memory."""
     models = facts.results.models
     columns = (Column("", number=False), *(Column(LABELS[name], model=name) for name in models))
-    rows = [_ratio_row("tokens a sentence", "", {name: own.tokens_per_sentence for name, own in models.items()}, 1)]
+    rows = [_tokens_row(models)]
     measured = any(model.speed is not None for model in models.values())
     words = "Speed and memory: not measured."
     if measured:
-        words = f"Each model alone in a process of its own, on {_where(facts)}."
-        rows += [_spread_row(name, unit, models, read, digits) for name, (unit, digits, read) in _FIGURES.items()]
+        words = (
+            f"Speed and memory: {how_timed(facts.recipe, facts.results)}; memory is the whole process's after "
+            f"encoding; {where(facts.results.machine)}."
+        )
+        rows += [_spread_row(figure, models) for figure in FIGURES]
         rows.append(_libraries_row(models))
-    note = "Of timings, the median of the rounds, which the models take in turn; below it the lowest and the highest."
+    note = "Of speed and memory, the median of the rounds; below it the lowest and the highest."
     table = Table(
         "table-speed", "Tokens, speed and memory", (*columns, Column("student to teacher")), tuple(rows), _STAGES,
         note if measured else "",
@@ -39,32 +36,27 @@ def tell_speed(facts: PageFacts) -> Section:
     return Section("speed", "Speed and memory", (Prose(words), table))
 
 
-def _where(facts: PageFacts) -> str:
-    machine = facts.results.machine
-    accelerator = f" with {machine['accelerator']}" if machine.get("accelerator") else ""
-    return f"{machine['threads']} threads of {machine['processor']}{accelerator}"
+def _tokens_row(models: Mapping[str, ModelResult]) -> Row:
+    values = {name: own.tokens_per_sentence for name, own in models.items()}
+    cells = (Cell(decimal(value, 1)) for value in values.values())
+    return Row("tokens a sentence", (*cells, _ratio(values[STUDENT], values[TEACHER])))
 
 
-def _ratio_row(name: str, unit: str, values: Mapping[str, float], digits: int) -> Row:
-    cells = (Cell(decimal(value, digits)) for value in values.values())
-    return Row(name, (*cells, _ratio(values[STUDENT], values[TEACHER])), small=unit)
-
-
-def _spread_row(
-    name: str, unit: str, models: Mapping[str, ModelResult], read: Callable[[Speed], Spread], digits: int
-) -> Row:
-    spreads = {name: None if own.speed is None else read(own.speed) for name, own in models.items()}
+def _spread_row(figure: Figure, models: Mapping[str, ModelResult]) -> Row:
+    spreads = {name: None if own.speed is None else figure.spread(own.speed) for name, own in models.items()}
     cells = (
-        Cell(NOT_MEASURED) if one is None else Cell(decimal(one.median, digits), span(one.low, one.high, digits))
+        Cell(NOT_MEASURED)
+        if one is None
+        else Cell(figure.text(one.median), f"{figure.text(one.low)} – {figure.text(one.high)}")
         for one in spreads.values()
     )
     medians = [None if one is None else one.median for one in (spreads[STUDENT], spreads[TEACHER])]
-    return Row(name, (*cells, _ratio(*medians)), small=unit)
+    return Row(figure.name, (*cells, _ratio(*medians)))
 
 
 def _libraries_row(models: Mapping[str, ModelResult]) -> Row:
-    cells = (Cell(decimal(None if own.speed is None else own.speed.libraries, 1)) for own in models.values())
-    return Row("… of it before the first load", (*cells, Cell("")), small="MiB")
+    cells = (Cell(decimal(None if own.speed is None else own.speed.libraries, 0)) for own in models.values())
+    return Row("… of it libraries, before the first load", (*cells, Cell("")))
 
 
 def _ratio(own: float | None, theirs: float | None) -> Cell:
