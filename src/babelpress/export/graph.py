@@ -75,7 +75,7 @@ class _LeanEncoder(nn.Module):
         """Return the last hidden states, at padded places those of the row's first token.
 
         With such places all scores of a row are near one another, so that lowering some by a little hides them. The
-        usual -10,000 gives shares below 1e-38, and such denormal numbers cost ten times the time of others.
+        usual -10,000 gives shares below 1e-38, denormal numbers, which processors compute several times slower.
         """
         batch, length = input_ids.shape[0], input_ids.shape[1]
         real = attention_mask.ne(0)
