@@ -270,14 +270,15 @@ def compare(
     prompts: Mapping[str, str] | None = None,
     batch_size: int = 64,
 ) -> Comparison:
-    """Compare models: folders (scored now, on a suite or tasks), runs (RUN or RUN:teacher) and published:NAME.
+    """Compare models (folders, hub ids, `embedded`: scored now), runs (RUN or RUN:teacher) and published:NAME.
 
     `against` is one of them, the first unless given. Without suite and tasks, all tasks that models have scores of
-    are compared. Folders are scored with `prompts`, by mteb's names for them (`{"query": "query: "}`).
+    are compared. Models are scored with `prompts`, by mteb's names for them (`{"query": "query: "}`).
     Raises BabelpressError before any model is run, where that is possible.
     """
-    from babelpress.evaluation.candidates import is_model, plan_scores, score_candidates
+    from babelpress.evaluation.candidates import plan_scores, score_candidates
     from babelpress.evaluation.compare import compare_scores, distinct_names
+    from babelpress.evaluation.model_folders import find_model
 
     rules = [str(rule) for rule in SubsetRule]
     if subsets not in rules:
@@ -290,7 +291,7 @@ def compare(
     scored = score_candidates(models, wanted)
     if against is not None and against in models:  # as it was given, instead of as it is shown
         against = distinct_names(one.name for one in scored)[list(models).index(against)]
-    used = wanted.prompts if any(is_model(model) for model in models) else None
+    used = wanted.prompts if any(find_model(model) for model in models) else None
     return compare_scores(scored, against=against, groups=groups, rule=SubsetRule(subsets), prompts=used)
 
 
@@ -304,7 +305,7 @@ def measure(
 ) -> dict[str, Measures]:
     """Measure on any text how near students are to their teacher; return figures by name, "teacher" first.
 
-    `students` are SentenceTransformer folders, `teacher` is one, a hub id or "embedded". `texts` are files with one
+    `students` and `teacher` are SentenceTransformer folders, hub ids or "embedded". `texts` are files with one
     text a line or jsonl with text and language (plain or .gz); their names may hold `{language}`, which stands for
     each of `languages`. At most `sample` texts are measured on, alike of all languages. Raises BabelpressError before
     any model is run, where that is possible.
@@ -314,7 +315,7 @@ def measure(
     from babelpress.evaluation.given_texts import read_given
     from babelpress.evaluation.measures import measure_models
 
-    folders = locate_models([Path(student) for student in students], teacher)
+    folders = locate_models([str(student) for student in students], teacher)
     given = read_given([str(text) for text in texts], languages=languages)
     return measure_models({name: load_encoder(folder) for name, folder in folders.items()}, given, sample=sample)
 
@@ -322,7 +323,7 @@ def measure(
 def speed(
     models: Sequence[str], *, text: Path | str | None = None, sentences: int = 256, rounds: int = 5
 ) -> SpeedReport:
-    """Time model folders (`embedded` is the demo's teacher), each alone in a process of its own, rounds in turn.
+    """Time models (folders, hub ids, `embedded`), each alone in a process of its own, rounds in turn.
 
     `sentences` are taken evenly from the first lines of a file with one text a line (plain or .gz), or from the
     embedded held-out ones. Raises BabelpressError.

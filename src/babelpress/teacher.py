@@ -102,10 +102,11 @@ def locate_teacher(model: str, *, revision: str | None = None) -> Path:
         return folder
     if folder.exists() or model.startswith((".", "/", "~")) or not _HUB_ID.match(model):
         raise TeacherError(f"teacher {model!r} is neither a folder nor a hub id like org/name")
-    return _snapshot(model, revision)
+    return download_model(model, revision)
 
 
-def _snapshot(model: str, revision: str | None) -> Path:
+def download_model(model: str, revision: str | None = None) -> Path:
+    """Return the folder of a hub model: what is safe of it, kept in the hub's cache. Raises HubError."""
     from huggingface_hub import snapshot_download
 
     from babelpress.hub import explain
@@ -114,7 +115,7 @@ def _snapshot(model: str, revision: str | None) -> Path:
         return Path(snapshot_download(model, revision=revision, ignore_patterns=list(_IGNORED)))
     except Exception as error:
         raise HubError(
-            f"teacher {model!r} is not on this machine and {explain(error)}; give a local copy with --teacher PATH"
+            f"model {model!r} is not on this machine and {explain(error)}; give the folder of a local copy instead"
         ) from error
 
 

@@ -70,7 +70,7 @@ def test_quiet_measures_say_nothing(call, tiny_teacher, text_file):
         ({"student": "nowhere"}, "nowhere is no model folder (it has no modules.json)"),
         ({"student": "."}, ". is no model folder (it has no modules.json)"),
         ({"student": "narrow"}, "narrow has 8 dimensions, the teacher 16"),
-        ({"--teacher": "./nowhere"}, "teacher './nowhere' is neither a folder nor a hub id"),
+        ({"--teacher": "./nowhere"}, "./nowhere is no model folder"),
         ({"--teacher": "."}, ". is no model folder"),
         ({"--text": "gone.txt"}, "'gone.txt' matches no file"),
         ({"--text": "empty.txt"}, "empty.txt holds no text"),

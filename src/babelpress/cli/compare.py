@@ -16,25 +16,27 @@ from babelpress.cli.shared import AGAIN, AsJson, DataDir, Quiet, Verbose, interr
 def compare_models(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL...", help="Model folders, runs (RUN or RUN:teacher) and published:NAME."),
+        typer.Argument(
+            metavar="MODEL...", help="Models (folder, hub id, embedded), runs (RUN, RUN:teacher), published:NAME."
+        ),
     ],
     suite: Annotated[
         str | None, typer.Option("--suite", metavar="NAME", help="Compare on a suite (babelpress suites).")
     ] = None,
     tasks: Annotated[str | None, typer.Option("--tasks", metavar="A,B", help="Compare on these mteb tasks.")] = None,
     languages: Annotated[
-        str | None, typer.Option("--languages", metavar="A,B", help="Score model folders on these languages alone.")
+        str | None, typer.Option("--languages", metavar="A,B", help="Score models on these languages alone.")
     ] = None,
     prompts: Annotated[
         list[str] | None,
-        typer.Option("--prompt", metavar="NAME=TEXT", help="Score model folders with it, e.g. 'query=query: '."),
+        typer.Option("--prompt", metavar="NAME=TEXT", help="Score models with it, e.g. 'query=query: '."),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option("--batch-size", metavar="N", help="How many texts of a model folder at a time.")
+        int, typer.Option("--batch-size", metavar="N", help="How many texts a model encodes at a time.")
     ] = 64,
     data_dir: DataDir = None,
     cache: Annotated[
-        Path, typer.Option("--cache", metavar="DIR", help="Where finished tasks of model folders are kept.")
+        Path, typer.Option("--cache", metavar="DIR", help="Where finished tasks of models are kept.")
     ] = Path("cache/mteb"),
     against: Annotated[
         str | None, typer.Option("--against", metavar="MODEL", help="The measure, the first model unless given.")

@@ -16,7 +16,7 @@ from babelpress.cli.shared import AsJson, Quiet, Verbose, interruptible, out, pr
 )
 def measure_models(
     students: Annotated[
-        list[Path], typer.Argument(metavar="STUDENT...", help="Students: any SentenceTransformer folders.")
+        list[str], typer.Argument(metavar="STUDENT...", help="Students: SentenceTransformer folders, or hub ids.")
     ],
     teacher: Annotated[
         str, typer.Option("--teacher", metavar="T", help="Their teacher: a folder, a hub id, or embedded.")

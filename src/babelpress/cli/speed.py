@@ -14,7 +14,7 @@ from babelpress.cli.shared import AsJson, Quiet, Verbose, interruptible, out, pr
 @app.command("speed", epilog="Example: [bold]babelpress speed embedded runs/demo/student[/bold]")
 def time_models(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="Model folders; embedded is the demo's teacher.")
+        list[str], typer.Argument(metavar="MODEL...", help="Models: folders, hub ids; embedded is the demo's teacher.")
     ],
     text: Annotated[
         Path | None, typer.Option("--text", metavar="FILE", help="Encode these, one a line, plain or .gz.")

@@ -17,6 +17,7 @@ from babelpress.evaluation.comparison import Scored
 from babelpress.evaluation.embedded import BITEXT, all_languages, find_translations
 from babelpress.evaluation.evaluate import model_facts, model_id
 from babelpress.evaluation.means import Groups
+from babelpress.evaluation.model_folders import ModelFolder, find_model, need_model
 from babelpress.evaluation.published import find_published
 from babelpress.evaluation.replicates import Replicates, find_replicates
 from babelpress.evaluation.results import STUDENT, TEACHER, ModelResult, Results, Score
@@ -26,7 +27,6 @@ from babelpress.evaluation.task_progress import TaskClock, track_tasks
 from babelpress.evaluation.task_run import TaskScore
 from babelpress.evaluation.tasks import check_tasks
 from babelpress.files import hash_file, hash_folder, hash_json, model_files, read_json
-from babelpress.teacher import locate_teacher
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -83,7 +83,7 @@ def plan_scores(
     )  # fmt: skip
     names = [check_candidate(model, wanted) for model in models]
     check_names(distinct_names(names), against=None if against in models else against)
-    if any(is_model(model) for model in models):
+    if any(find_model(model) for model in models):
         check_tasks(wanted.tasks)
         if prompts:
             check_prompts(prompts, said="--prompt")
@@ -99,43 +99,48 @@ def check_candidate(text: str, wanted: Wanted) -> str:
     """
     if text.startswith(PUBLISHED):
         return find_published(text.removeprefix(PUBLISHED)).name
-    if not is_model(text):
+    found = find_model(text)
+    if found is None:
         return _read_run(text).name
     if not wanted.tasks and not wanted.bundled:
         raise EvaluationError(
-            f"{text} is a model folder, which has no scores of its own; name tasks: --suite quick or --tasks A,B"
+            f"{text} is a model, which has no scores of its own; name tasks: --suite quick or --tasks A,B"
         )
-    return folder_name(Path(text))
+    return found.name
 
 
 def score_candidates(texts: Sequence[str], wanted: Wanted) -> list[Scored]:
-    """Return the scores of model folders (scored now), of runs (RUN or RUN:teacher) and of published:NAME."""
-    folders = [text for text in dict.fromkeys(texts) if is_model(text)]
+    """Return the scores of models (scored now), of runs (RUN or RUN:teacher) and of published:NAME."""
+    folders = [text for text in dict.fromkeys(texts) if _is_scored(text)]
     with track_tasks([(text, task) for text in folders for task in wanted.tasks]) as clock:
         found = {text: _score_candidate(text, wanted, clock) for text in dict.fromkeys(texts)}
     return [found[text] for text in texts]
+
+
+def _is_scored(text: str) -> bool:
+    return not text.startswith(PUBLISHED) and find_model(text) is not None
 
 
 def _score_candidate(text: str, wanted: Wanted, clock: TaskClock) -> Scored:
     if text.startswith(PUBLISHED):
         known = find_published(text.removeprefix(PUBLISHED))
         return Scored(known.name, known.scores, "published", parameters=known.parameters)
-    return _score_folder(text, wanted, clock) if is_model(text) else _read_run(text)
+    found = find_model(text)
+    return _read_run(text) if found is None else _score_folder(text, found, wanted, clock)
 
 
-def _score_folder(text: str, wanted: Wanted, clock: TaskClock) -> Scored:
+def _score_folder(text: str, named: ModelFolder, wanted: Wanted, clock: TaskClock) -> Scored:
     """Score a model folder on mteb tasks; finished ones are taken from the cache.
 
     Its identity there is the content of the folder's `model_files`: two students may share weights and differ in the
     tokenizer.
     """
-    folder = Path(text)
-    model = load_encoder(folder)
+    model = load_encoder(named.folder)
     scores: dict[str, Score] = {}
     replicates: dict[str, Replicates] = {}
     if wanted.bundled:
         scores, replicates = _bundled(model, wanted)
-    subject = Subject(model, f"local/{folder_name(folder)}", _identity(folder))
+    subject = Subject(model, f"local/{named.name}", _identity(named.folder))
     by_slot: dict[str, list[str]] = {}
     for task in wanted.tasks:
         by_slot.setdefault(_slot(task, wanted), []).append(task)
@@ -147,7 +152,7 @@ def _score_folder(text: str, wanted: Wanted, clock: TaskClock) -> Scored:
         found += run_tasks(subject, tuple(tasks), settings, clock=clock, model=text)
     scores |= {one.task: one.as_score() for one in found}
     replicates |= {one.task: one.replicates for one in found}
-    return Scored(folder_name(folder), scores, "measured", replicates, model_facts(folder)["parameters"])
+    return Scored(named.name, scores, "measured", replicates, model_facts(named.folder)["parameters"])
 
 
 def _slot(task: str, wanted: Wanted) -> str:
@@ -173,29 +178,14 @@ def _bundled(model: SentenceTransformer, wanted: Wanted) -> tuple[dict[str, Scor
     return {BITEXT: score}, {BITEXT: Replicates.of(rows)}
 
 
-def locate_models(students: Sequence[Path], teacher: str) -> dict[str, Path]:
-    """Return the folders of a teacher (a folder, a hub id, or "embedded") and of students, under distinct names.
+def locate_models(students: Sequence[str], teacher: str) -> dict[str, Path]:
+    """Return the folders of a teacher and of students (a folder, a hub id, or "embedded") under distinct names.
 
-    The teacher is called so and comes first. Raises EvaluationError for a folder that is no model, TeacherError and
-    HubError for a teacher that is nowhere.
+    The teacher is called so and comes first. Raises EvaluationError for what is no model, HubError.
     """
-    folders = [*students, locate_teacher(teacher)]
-    for folder in folders:
-        if not is_model(folder):
-            raise EvaluationError(f"{folder} is no model folder (it has no modules.json); give a SentenceTransformer's")
-    names = distinct_names([TEACHER, *map(folder_name, students)])
-    return dict(zip(names, [folders[-1], *folders[:-1]], strict=True))
-
-
-def is_model(named: str | Path) -> bool:
-    """Tell whether what a user named is the folder of a SentenceTransformer."""
-    return (Path(named) / "modules.json").is_file()
-
-
-def folder_name(folder: Path) -> str:
-    """Return a folder's name, with its run's where it is called what every run calls it."""
-    whole = folder.resolve()
-    return f"{whole.parent.name}-{whole.name}" if whole.name in {"student", "pressed"} else whole.name
+    found = [need_model(named) for named in (teacher, *students)]
+    names = distinct_names([TEACHER, *(one.name for one in found[1:])])
+    return dict(zip(names, (one.folder for one in found), strict=True))
 
 
 def _read_run(text: str) -> Scored:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.child import Child
+from babelpress.evaluation.model_folders import need_model
 from babelpress.evaluation.results import Speed, Spread
 from babelpress.evaluation.shares import evenly
 from babelpress.evaluation.speed_worker import Request
@@ -77,27 +78,23 @@ def measure_speed(
 def report_speed(
     models: Sequence[str], *, text: Path | None = None, sentences: int = 256, rounds: int = ROUNDS
 ) -> SpeedReport:
-    """Time model folders (`embedded` is the demo's teacher) on lines of a file, or on embedded held-out sentences.
+    """Time models (folders, hub ids, `embedded`) on lines of a file, or on embedded held-out sentences.
 
     `sentences` of them are taken, evenly. Raises BabelpressError.
     """
-    from babelpress.teacher import EMBEDDED, locate_teacher
-
-    folders = [locate_teacher(model) if model == EMBEDDED else Path(model) for model in models]
-    _check_folders(folders)  # before torch is imported
+    located = [need_model(model) for model in models]  # before torch is imported
     from babelpress.checks.texts import GIVEN_LIMIT, read_texts
     from babelpress.corpus.bundled import held_out_meanings
-    from babelpress.evaluation.candidates import folder_name
     from babelpress.evaluation.compare import distinct_names
     from babelpress.machine import describe_machine
 
-    names = distinct_names(model if model == EMBEDDED else folder_name(Path(model)) for model in models)
+    names = distinct_names(one.name for one in located)
     if text is None:
         texts = [line for meaning in held_out_meanings() for line in meaning.texts.values()]
     else:
         texts = read_texts(text, limit=GIVEN_LIMIT)
     chosen = evenly(texts, sentences)
-    found = measure_speed(dict(zip(names, folders, strict=True)), chosen, rounds=rounds)
+    found = measure_speed(dict(zip(names, (one.folder for one in located), strict=True)), chosen, rounds=rounds)
     return SpeedReport(found, sentences=len(chosen), rounds=rounds, machine=describe_machine())
 
 
@@ -122,12 +119,5 @@ def _check(folders: dict[str, Path], texts: list[str], *, rounds: int, singles: 
     for what, count in (("models", len(folders)), ("texts", len(texts)), ("rounds", rounds), ("singles", singles)):
         if count < 1:
             raise EvaluationError(f"speed cannot be measured with {count} {what}; give at least 1")
-    _check_folders(folders.values())
-
-
-def _check_folders(folders: Iterable[Path]) -> None:
-    for folder in folders:
-        if not (folder / "modules.json").is_file():
-            student = folder / "student"
-            hint = f"; did you mean {student}?" if (student / "modules.json").is_file() else ""
-            raise EvaluationError(f"{folder} is no model folder: it has no modules.json{hint}")
+    for folder in folders.values():
+        need_model(folder)
