@@ -40,7 +40,9 @@ def test_embedded_is_the_teacher_of_the_demo():
     assert (found.folder / "model.safetensors").is_file()
 
 
-@pytest.mark.parametrize("named", ["nowhere", "{there}", "{there}/file", "published:x", "../a/b", "/a/b", "run:teacher"])
+@pytest.mark.parametrize(
+    "named", ["nowhere", "{there}", "{there}/file", "published:x", "../a/b", "/a/b", "run:teacher"]
+)
 def test_what_is_no_model_and_no_hub_id_is_not_looked_for(tmp_path, named, monkeypatch):
     monkeypatch.setattr("babelpress.evaluation.model_folders.download_model", lambda _: pytest.fail("asked the hub"))
     (tmp_path / "file").write_text("x")
