@@ -16,6 +16,7 @@ import shutil
 import statistics
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +97,13 @@ def read(driver: Any, name: str) -> str:
 def draw(driver: Any, where: str, file: Path) -> None:
     metrics = {"width": 1200, "height": 960, "deviceScaleFactor": 1.5, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
     load(driver, where)
     driver.find_element("id", "query").send_keys(QUESTION)
     WebDriverWait(driver, 20).until(
         lambda _: driver.execute_script("return document.getElementById('results').dataset.query") == QUESTION
     )
+    time.sleep(1)  # what fades out is gone
     picture = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
     file.write_bytes(base64.b64decode(picture["data"]))
 
