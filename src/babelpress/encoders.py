@@ -16,6 +16,9 @@ from babelpress.errors import TeacherError
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+# What the library raises for folders with missing files or wrong values.
+_FAULTS = (OSError, ValueError, TypeError, AttributeError, RuntimeError, KeyError, ImportError)
+
 
 def load_encoder(folder: Path, *, trust_remote_code: bool = False, device: str | None = None) -> SentenceTransformer:
     """Load a SentenceTransformer folder in fp32, without asking any hub. Raises TeacherError."""
@@ -30,7 +33,16 @@ def load_encoder(folder: Path, *, trust_remote_code: bool = False, device: str |
             str(folder), local_files_only=True, trust_remote_code=trust_remote_code, device=device,
             model_kwargs={"dtype": torch.float32, "use_safetensors": True},
         )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        KeyError,
+        ImportError,
+        SafetensorError,
+    ) as error:
         raise TeacherError(
             f"{folder} cannot be loaded as a SentenceTransformer: {' '.join(str(error).split())}"
         ) from error

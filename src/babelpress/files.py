@@ -87,6 +87,11 @@ def model_files(folder: Path) -> list[Path]:
     ]
 
 
+def hash_model(folder: Path) -> str:
+    """Hash the names and contents of a model folder's `model_files`."""
+    return hash_json([[path.relative_to(folder).as_posix(), _hash_unless_known(path)] for path in model_files(folder)])
+
+
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a neighbour of `path` and rename it when whole and on disk.
 
@@ -108,10 +113,20 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what processes that were killed while they wrote left behind; nobody may be writing there."""
+def remove_leftovers(folder: Path, *, busy: bool = False) -> None:
+    """Remove what processes that were killed while they wrote left behind.
+
+    Nobody may be writing there, unless it is called `busy`: then what living processes write stays.
+    """
     for path in folder.rglob(".*.tmp"):
-        path.unlink(missing_ok=True)
+        if not (busy and _is_alive(path.suffixes[-2].removeprefix("."))):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: str) -> bool:
+    import psutil
+
+    return process.isdigit() and psutil.pid_exists(int(process))
 
 
 @contextmanager
@@ -138,8 +153,8 @@ def hold(lock: Path, *, wait: bool = False) -> Iterator[bool]:
 
 
 def is_disk_full(error: Exception) -> bool:
-    """Tell whether an error is that of a full disk or quota."""
-    codes = {errno.ENOSPC, errno.EDQUOT}
+    """Tell whether an error is that of a full disk, a quota, or a limit on files."""
+    codes = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
     if isinstance(error, OSError):
         return error.errno in codes
     return any(f"(os error {code})" in str(error) for code in codes)  # safetensors' writer has an error of its own

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from babelpress import OnnxEncoder, api
@@ -45,7 +47,7 @@ def test_vectors_are_those_of_sentence_transformers(student, export, tolerance):
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
 def test_every_text_keeps_its_place_whatever_the_batch(student, batch_size, monkeypatch):
-    monkeypatch.setattr("babelpress.export.encoder._WINDOW", 2)
+    monkeypatch.setattr("babelpress.export.encoder._WINDOW", 3)
     encoder = OnnxEncoder(student, export="onnx")
     alone = np.stack([encoder.encode(text) for text in TEXTS])
     assert np.abs(encoder.encode(TEXTS, batch_size=batch_size) - alone).max() < 1e-6
@@ -109,3 +111,64 @@ def test_neither_torch_nor_transformers_are_imported(student):
         [sys.executable, "-c", code, str(student)], check=True, stdout=subprocess.PIPE, text=True, timeout=100
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_texts_are_lowered_where_the_model_lowers_them(tmp_path):
+    make_teacher(tmp_path / "student", hidden=32, feed_forward=64)
+    settings = tmp_path / "student" / "sentence_bert_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "do_lower_case": True}))
+    api.export(tmp_path / "student", to=["onnx"], floor=None)
+    encoder, model = OnnxEncoder(tmp_path / "student", export="onnx"), load_encoder(tmp_path / "student")
+    texts = ["Hello WORLD ÄÖ", "hello world"]
+    assert np.abs(encoder.encode(texts) - model.encode(texts)).max() < 1e-5
+    assert np.array_equal(encoder.encode(["HELLO"]), encoder.encode(["hello"]))
+
+
+def test_a_transformer_in_a_folder_of_its_own_is_found(tmp_path):
+    folder = make_teacher(tmp_path / "student", hidden=32, feed_forward=64)
+    inner = folder / "0_Transformer"
+    inner.mkdir()
+    for name in (
+        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json",
+    ):  # fmt: skip
+        (folder / name).rename(inner / name)
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[0]["path"] = "0_Transformer"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    api.export(folder, to=["onnx"], floor=None)
+    vectors = OnnxEncoder(folder, export="onnx").encode(["one", "two three"])
+    assert np.abs(vectors - load_encoder(folder).encode(["one", "two three"])).max() < 1e-5
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_a_batch_of_nothing_is_refused(student, batch_size):
+    with pytest.raises(ExportError, match=f"batch_size is {batch_size}; it must be 1 or more"):
+        OnnxEncoder(student).encode(["one"], batch_size=batch_size)
+
+
+def test_what_is_no_text_is_named_with_its_place(student):
+    with pytest.raises(ExportError, match="text 1 is a NoneType, not a string"):
+        OnnxEncoder(student).encode(["one", None])
+    assert OnnxEncoder(student).encode(text for text in ("one", "two")).shape == (2, 32)
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "is missing"), ("{", "is no tokenizer")])
+def test_a_folder_without_its_tokenizer_is_one_line(student, tmp_path, content, said):
+    folder = tmp_path / "copy"
+    shutil.copytree(student, folder)
+    (folder / "tokenizer.json").unlink()
+    if content is not None:
+        (folder / "tokenizer.json").write_text(content)
+    with pytest.raises(ExportError, match=rf"tokenizer\.json {said}") as caught:
+        OnnxEncoder(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_graph_that_others_wrote_is_refused(student, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(student, folder)
+    graph = onnx.load(folder / "onnx/model_quantized.onnx")
+    del graph.metadata_props[:]
+    onnx.save(graph, folder / "onnx/model_quantized.onnx")
+    with pytest.raises(ExportError, match="was not exported by babelpress"):
+        OnnxEncoder(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from babelpress import api
 from babelpress.encoders import load_encoder
@@ -356,11 +358,47 @@ def test_a_damaged_index_is_one_line(tmp_path, text):
     (tmp_path / "onnx").mkdir()
     (tmp_path / "onnx/model.onnx").write_bytes(b"")
     (tmp_path / "onnx/exports.json").write_text(text, encoding="utf-8")
-    if text == "{}":
-        assert read_exports(tmp_path) == []
-        return
     with pytest.raises(BabelpressError, match=r"exports\.json"):
         read_exports(tmp_path)
+
+
+def test_exports_of_another_student_leave_the_folder(tmp_path):
+    """A setting is enough to make another student of it; its old exports would be loaded for it."""
+    folder = make_teacher(tmp_path / "student", hidden=32, feed_forward=64)
+    api.export(folder, to=["onnx", "onnx-int8"], floor=None)
+    settings = folder / "sentence_bert_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "max_seq_length": 16}))
+    with pytest.raises(ExportError, match="is not near enough"):
+        api.export(folder, to=["onnx-fp16"], floor=Floor(mean=1.1))
+    assert [path.name for path in (folder / "onnx").iterdir() if path.suffix == ".onnx"] == []
+    assert read_exports(folder) == []
+
+
+def test_what_a_killed_export_was_writing_is_removed_and_what_others_write_stays(student, tmp_path):
+    (tmp_path / "onnx").mkdir()
+    dead, alive = (tmp_path / "onnx" / f".model.onnx.{process}.tmp" for process in (2**31 - 7, os.getpid()))
+    dead.write_bytes(b"x"), alive.write_bytes(b"x")
+    api.export(student, to=["onnx-fp16"], floor=None, output=tmp_path)
+    assert not dead.exists()
+    assert alive.exists()
+
+
+def test_a_student_that_gives_no_numbers_is_refused(tmp_path):
+    folder = make_teacher(tmp_path / "student")
+    weights = load_file(folder / "model.safetensors")
+    weights["embeddings.LayerNorm.bias"][:] = np.nan
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ExportError, match=r"not numbers \(NaN\)"):
+        api.export(folder, to=["onnx"], floor=None)
+    assert not (folder / "onnx").exists()
+
+
+def test_the_graph_says_its_width_and_its_maker(exported):
+    folder, _ = exported
+    for name in ("model.onnx", "model_quantized.onnx", "model_q4.onnx"):
+        graph = onnx.load(folder / "onnx" / name)
+        assert graph.graph.output[0].type.tensor_type.shape.dim[2].dim_value == 32
+        assert graph.producer_name == "babelpress"
 
 
 def test_cosines_below_the_floor_end_an_export_before_its_tasks(student, tmp_path):

@@ -76,6 +76,13 @@ def test_a_file_that_may_hold_code_is_refused_by_name(folder, name):
     assert f"{folder / name} is of a kind that is not published" in refusal(folder)
 
 
+@pytest.mark.parametrize("name", [".model.onnx.4711.tmp", ".exports.json.lock"])
+def test_what_a_killed_export_left_behind_is_not_published(folder, name):
+    before = list_uploads(folder)
+    (folder / name).write_text("half")
+    assert list_uploads(folder) == before
+
+
 @pytest.mark.parametrize("name", [".env", ".cache/x.json", "1_Pooling/.DS_Store"])
 def test_a_hidden_file_is_refused_not_left_out(folder, name):
     (folder / name).parent.mkdir(exist_ok=True)

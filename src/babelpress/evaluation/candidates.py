@@ -26,7 +26,7 @@ from babelpress.evaluation.suites import did_you_mean, find_suite
 from babelpress.evaluation.task_progress import TaskClock, track_tasks
 from babelpress.evaluation.task_run import TaskScore
 from babelpress.evaluation.tasks import check_tasks
-from babelpress.files import hash_file, hash_folder, hash_json, model_files, read_json
+from babelpress.files import hash_folder, hash_json, hash_model, read_json
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -140,7 +140,7 @@ def _score_folder(text: str, named: ModelFolder, wanted: Wanted, clock: TaskCloc
     replicates: dict[str, Replicates] = {}
     if wanted.bundled:
         scores, replicates = _bundled(model, wanted)
-    subject = Subject(model, f"local/{named.name}", _identity(named.folder))
+    subject = Subject(model, f"local/{named.name}", hash_model(named.folder))
     by_slot: dict[str, list[str]] = {}
     for task in wanted.tasks:
         by_slot.setdefault(_slot(task, wanted), []).append(task)
@@ -163,10 +163,6 @@ def _slot(task: str, wanted: Wanted) -> str:
     data = hash_folder(local) if local is not None and local.is_dir() else None
     prompts = [wanted.prompts] if wanted.prompts else []
     return hash_json([mteb.__version__, wanted.languages, data, *prompts])[:12]
-
-
-def _identity(folder: Path) -> str:
-    return hash_json([[str(path.relative_to(folder)), hash_file(path)] for path in model_files(folder)])
 
 
 def _bundled(model: SentenceTransformer, wanted: Wanted) -> tuple[dict[str, Score], dict[str, Replicates]]:

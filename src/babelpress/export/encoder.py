@@ -7,17 +7,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from babelpress.checks.readers import transformer_folder
 from babelpress.errors import ExportError
 from babelpress.export.formats import choose_formats, need_packages
 from babelpress.export.session import open_session
-from babelpress.files import read_json
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from tokenizers import Encoding
 
-_WINDOW = 100  # batches whose texts are sorted together
+_WINDOW = 4096  # texts that are sorted together
+_FEW = 32  # texts that are tokenized together
 
 
 class OnnxEncoder:
@@ -44,11 +44,13 @@ class OnnxEncoder:
             raise ExportError(f"{folder} has no {chosen.file}; write it: babelpress export {folder} --to {chosen.name}")
         self._session = open_session(file, threads=threads)
         facts = self._session.get_modelmeta().custom_metadata_map
+        if "babelpress" not in facts:
+            raise ExportError(f"{file} was not exported by babelpress; write it: babelpress export {folder}")
         self.max_length = int(facts["max_length"])
         self.prompts: dict[str, str] = json.loads(facts["prompts"])
         self.default_prompt_name: str | None = facts.get("default_prompt_name") or None
         self.dimensions = int(self._session.get_outputs()[1].shape[1])
-        self._tokenizer, self._pad = _open_tokenizer(folder, self.max_length)
+        self._tokenizer = _open_tokenizer(folder, self.max_length, lowercase=facts.get("lowercase") == "true")
 
     def encode(
         self, texts: str | Sequence[str], *, prompt_name: str | None = None, prompt: str | None = None,
@@ -58,19 +60,32 @@ class OnnxEncoder:
 
         Before each text goes the prompt, or that of `prompt_name`, or the model's default. Batches are of texts with
         as many tokens, so that little is padding; every text's place is kept. Raises ExportError for a prompt_name
-        that the model does not have.
+        that the model does not have, and for what is no text.
         """
         import numpy as np
 
         if isinstance(texts, str):
             return self.encode([texts], prompt_name=prompt_name, prompt=prompt, batch_size=batch_size)[0]
+        if batch_size < 1:
+            raise ExportError(f"batch_size is {batch_size}; it must be 1 or more")
+        texts = list(texts)
+        for place, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise ExportError(f"text {place} is a {type(text).__name__}, not a string")
         before = self._prompt(prompt_name) if prompt is None else prompt
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        for at in range(0, len(texts), batch_size * _WINDOW):
-            some = [before + text for text in texts[at : at + batch_size * _WINDOW]]
-            for rows, found in _batches(self._tokenizer.encode_batch(some), batch_size):
-                vectors[[at + row for row in rows]] = self._run(found)
+        for at in range(0, len(texts), _WINDOW):
+            for rows, ids in _batches(self._tokenize(before, texts[at : at + _WINDOW]), batch_size):
+                vectors[[at + row for row in rows]] = self._run(ids)
         return vectors
+
+    def _tokenize(self, before: str, texts: list[str]) -> list[list[int]]:
+        """Return ids. A tokenizer keeps whole documents, cut ones too, so that it is given a few at a time."""
+        found = []
+        for at in range(0, len(texts), _FEW):
+            few = [before + text for text in texts[at : at + _FEW]]
+            found += [one.ids for one in self._tokenizer.encode_batch_fast(few)]
+        return found
 
     def _prompt(self, name: str | None) -> str:
         name = self.default_prompt_name if name is None else name
@@ -80,34 +95,40 @@ class OnnxEncoder:
             raise ExportError(f"no prompt is called {name!r}; there are: {', '.join(self.prompts) or 'none'}")
         return self.prompts[name]
 
-    def _run(self, found: Sequence[Encoding]) -> NDArray[np.float32]:
+    def _run(self, texts: Sequence[list[int]]) -> NDArray[np.float32]:
         import numpy as np
 
-        length = max(len(one.ids) for one in found)
-        ids = np.full((len(found), length), self._pad, dtype=np.int64)
+        ids = np.zeros((len(texts), max(map(len, texts))), dtype=np.int64)  # what stands at padded places is not seen
         mask = np.zeros_like(ids)
-        for row, one in enumerate(found):
-            ids[row, : len(one.ids)] = one.ids
-            mask[row, : len(one.ids)] = 1
+        for row, own in enumerate(texts):
+            ids[row, : len(own)] = own
+            mask[row, : len(own)] = 1
         (vectors,) = self._session.run(["sentence_embedding"], {"input_ids": ids, "attention_mask": mask})
         return vectors
 
 
-def _batches(found: Sequence[Encoding], size: int) -> Iterator[tuple[list[int], list[Encoding]]]:
-    """Yield places and tokens of texts, the longest first."""
-    order = sorted(range(len(found)), key=lambda row: -len(found[row].ids))
+def _batches(texts: Sequence[list[int]], size: int) -> Iterator[tuple[list[int], list[list[int]]]]:
+    """Yield places and ids of texts, the longest first."""
+    order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
     for at in range(0, len(order), size):
         rows = order[at : at + size]
-        yield rows, [found[row] for row in rows]
+        yield rows, [texts[row] for row in rows]
 
 
-def _open_tokenizer(folder: Path, max_length: int) -> tuple[Any, int]:
-    """Return a folder's tokenizer, which truncates and does not pad, and the id of its padding."""
+def _open_tokenizer(folder: Path, max_length: int, *, lowercase: bool) -> Any:
+    """Return a folder's tokenizer, which truncates and does not pad. Raises ExportError."""
     from tokenizers import Tokenizer
+    from tokenizers.normalizers import Lowercase, Sequence
 
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    file = transformer_folder(folder) / "tokenizer.json"
+    if not file.is_file():
+        raise ExportError(f"{file} is missing; an export is read from its student's folder")
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library has no other kind
+        raise ExportError(f"{file} is no tokenizer: {' '.join(str(error).split())[:200]}") from error
+    if lowercase:  # as sentence-transformers does it
+        tokenizer.normalizer = Sequence([Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer else [])])
     tokenizer.enable_truncation(max_length)
     tokenizer.no_padding()
-    pad = read_json(folder / "tokenizer_config.json").get("pad_token")
-    pad = pad["content"] if isinstance(pad, dict) else pad
-    return tokenizer, int(tokenizer.token_to_id(pad) or 0)
+    return tokenizer

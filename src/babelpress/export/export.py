@@ -9,15 +9,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from babelpress.checks.readers import transformer_folder
 from babelpress.encoders import load_encoder
 from babelpress.errors import ExportError
 from babelpress.export.formats import Format, convert_graph, need_packages
 from babelpress.export.graph import trace_graph
 from babelpress.export.parity import encode_all, measure_parity
-from babelpress.export.result import Export, Floor, Parity, keep_exports
+from babelpress.export.result import INDEX, Export, Floor, Parity, drop_exports_of_others, keep_exports, read_exports
 from babelpress.export.runtime import graph_encoder
-from babelpress.files import replace_file
+from babelpress.files import hash_model, remove_leftovers, replace_file
 from babelpress.tensors import Checkpoint, open_checkpoint
 
 if TYPE_CHECKING:
@@ -43,16 +45,23 @@ def export_student(
 
     `texts` by language are what embeddings are compared on; `scorer` returns the scores in percent of the student
     (None) or of an export's file, `scores` are the student's where they are known. Without a `floor`, whatever comes
-    out is written. Raises ExportError for an export below it, which is not written.
+    out is written. Raises ExportError for an export below it, which is not written. Exports of what the folder held
+    before are removed.
     """
     need_packages("onnx", "onnxruntime")
     target = into or folder
-    weights = open_checkpoint(transformer_folder(folder))
-    _refuse_giants(folder, weights)
+    _refuse_giants(folder, open_checkpoint(transformer_folder(folder)))
+    identity = hash_model(folder)
+    read_exports(target)  # a damaged index is refused before any work
     student = load_encoder(folder, device="cpu")
     traced = {half: _trace(folder, student, half=half) for half in {one.half for one in formats}}
     vectors = encode_all(student, texts, label="export: the student")
+    if not all(np.isfinite(some).all() for some in vectors.values()):
+        raise ExportError(f"{folder} gives vectors that are not numbers (NaN); the student itself is broken")
     scores = scorer(student, None) if scores is None else scores
+    if (target / INDEX).parent.is_dir():
+        remove_leftovers((target / INDEX).parent, busy=True)
+    drop_exports_of_others(target, identity)
     done = []
     for chosen in formats:
         found: list[Parity] = []
@@ -68,7 +77,7 @@ def export_student(
 
         replace_file(target / chosen.file, make)
         size = (target / chosen.file).stat().st_size
-        done.append(Export(chosen.name, chosen.file, size, found[0], weights.content_hash()))
+        done.append(Export(chosen.name, chosen.file, size, found[0], identity))
         keep_exports(target, done)
     return done
 
@@ -105,6 +114,8 @@ def _with_facts(graph: bytes, student: SentenceTransformer) -> Any:
     width = student.get_embedding_dimension()
     if width is not None:  # which torch's exporter does not find for all poolings
         model.graph.output[1].type.tensor_type.shape.dim[1].dim_value = width
+    first: Any = student[0]
+    model.graph.output[0].type.tensor_type.shape.dim[2].dim_value = first.get_embedding_dimension()
     kinds = [type(module).__name__ for module in student]
     pooling = next((str(module.pooling_mode) for module in student if hasattr(module, "pooling_mode")), "none")
     onnx.helper.set_model_props(model, {
@@ -113,6 +124,7 @@ def _with_facts(graph: bytes, student: SentenceTransformer) -> Any:
         "max_length": str(student.max_seq_length),
         "prompts": json.dumps(dict(student.prompts or {}), ensure_ascii=False),
         "default_prompt_name": student.default_prompt_name or "",
+        "lowercase": "true" if getattr(student[0], "do_lower_case", False) else "false",
         "babelpress": version("babelpress"),
     })  # fmt: skip
     return model

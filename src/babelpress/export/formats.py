@@ -79,6 +79,7 @@ def convert_graph(traced: Any, chosen: Format) -> Any:
         from babelpress.export.rows import compress_tables
 
         compress_tables(model, bits=chosen.rows)
+    model.producer_name, model.producer_version = traced.producer_name, traced.producer_version
     return model
 
 

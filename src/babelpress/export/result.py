@@ -59,7 +59,7 @@ class Floor:
 class Export:
     """A written export: where (below the student's folder), how large, how near to the student.
 
-    `student` is the hash of the weights that it was made of.
+    `student` is the hash of the model folder that it was made of.
     """
 
     name: str
@@ -83,13 +83,26 @@ def read_exports(folder: Path) -> list[Export]:
         return []
     found = []
     try:
-        for facts in read_json(index):
+        for facts in _entries(read_json(index)):
             if inside(folder, facts["file"]).is_file():
                 parity = Parity(**facts["parity"])
                 found.append(Export(facts["name"], facts["file"], facts["bytes"], parity, facts["student"]))
     except (KeyError, TypeError):
         raise BabelpressError(f"{index} is no index of exports; remove it, and export again") from None
     return found
+
+
+def _entries(index: Any) -> list[Any]:
+    if not isinstance(index, list):
+        raise TypeError
+    return index
+
+
+def drop_exports_of_others(folder: Path, student: str) -> None:
+    """Remove the exports that a folder's index names and that were made of another student than this."""
+    for one in read_exports(folder):
+        if one.student != student:
+            inside(folder, one.file).unlink()
 
 
 def keep_exports(folder: Path, done: Sequence[Export]) -> None:

@@ -60,6 +60,8 @@ def list_uploads(folder: Path) -> tuple[Upload, ...]:
     found = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
+        if _is_leftover(path):
+            continue
         if fault := _fault(path, name, folder):
             raise BabelpressError(f"{folder / name} {fault}; take it out of the folder to push the rest")
         if path.is_file():
@@ -68,6 +70,11 @@ def list_uploads(folder: Path) -> tuple[Upload, ...]:
         raise BabelpressError(f"{folder} has no weights in safetensors, and no others are published")
     _refuse_places(found, folder)
     return tuple(found)
+
+
+def _is_leftover(path: Path) -> bool:
+    """Tell whether a killed process left a file behind that it was writing, or a lock."""
+    return path.name.startswith(".") and path.suffix in {".tmp", ".lock"}
 
 
 def _fault(path: Path, name: str, folder: Path) -> str:
