@@ -273,7 +273,8 @@ def compare(
     """Compare models (folders, hub ids, `embedded`: scored now), runs (RUN or RUN:teacher) and published:NAME.
 
     `against` is one of them, the first unless given. Without suite and tasks, all tasks that models have scores of
-    are compared. Models are scored with `prompts`, by mteb's names for them (`{"query": "query: "}`).
+    are compared. Models are scored with `prompts`, by mteb's names for them (`{"STS": "query: "}`;
+    `query` is for retrieval and reranking alone).
     Raises BabelpressError before any model is run, where that is possible.
     """
     from babelpress.evaluation.candidates import plan_scores, score_candidates

@@ -32,7 +32,8 @@ def describe_machine() -> dict[str, Any]:
 def where(machine: Mapping[str, Any]) -> str:
     """Return, in words, what of a described machine timings hang on."""
     accelerator = f" with {machine['accelerator']}" if machine["accelerator"] else ""
-    return f"{machine['threads']} threads of {machine['processor']}{accelerator}"
+    threads = machine["threads"]
+    return f"{threads} thread{'' if threads == 1 else 's'} of {machine['processor']}{accelerator}"
 
 
 def _processor() -> str:

@@ -81,7 +81,7 @@ def results_view(results: Results, folder: Path) -> RenderableType:
             places.add_row(label, escape(str(folder / results.paths[key])))
     note = Text(
         f"{results.held_out_sentences:,} held-out sentences; {where(results.machine)}; similarity correlation "
-        " is to the teacher itself and not averaged",
+        "is to the teacher itself and not averaged",
         style="dim",
     )
     missing = [

@@ -383,8 +383,11 @@ def test_the_plot_has_a_bar_for_every_interval_and_none_where_there_is_none(tmp_
 
 def test_the_notes_say_with_which_prompts_folders_were_scored():
     models = [with_replicates("a", 55, en=50 + RISING), with_replicates("b", 56, en=51 + RISING)]
-    for prompts, said in (({}, "without prompts"), ({"query": "query: "}, "with the prompts query 'query: '")):
-        assert f"model folders were scored {said}" in notes(compare_scores(models, prompts=prompts))
+    for prompts, said in (
+        ({}, "without prompts but a default of their own"),
+        ({"query": "query: "}, "with the prompts query 'query: '"),
+    ):
+        assert f"models were scored {said}" in notes(compare_scores(models, prompts=prompts))
     assert not any("prompts" in note for note in notes(compare_scores(models)))
 
 
@@ -431,6 +434,14 @@ def test_a_run_beside_published_scores_is_compared_on_the_common_tasks(run):
         "STSBenchmark",
     ]
     assert len(found.missing) == 23
+
+
+def test_what_has_nothing_of_the_tasks_is_refused_before_a_model_is_scored(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("babelpress.evaluation.candidates.load_encoder", lambda _: pytest.fail("loaded a model"))
+    with pytest.raises(EvaluationError, match=r"^try has none of STS12$"):
+        api.compare([str(run), "embedded"], tasks=["STS12"])
+    with pytest.raises(EvaluationError, match=r"multilingual-e5-small has none of bundled bitext retrieval"):
+        api.compare(["published:multilingual-e5-small", "embedded"], suite="offline")
 
 
 def test_the_measure_may_be_named_as_it_was_given(run):
@@ -552,7 +563,7 @@ def test_folders_are_compared_in_pairs(tmp_path, wanted):
     ("options", "said"),
     [
         ({"batch_size": 0}, r"--batch-size is 0; it must be 1 or more"),
-        ({"prompts": {"qery": "query: "}}, r"--prompt: .*qery"),
+        ({"prompts": {"qery": "query: "}}, r"--prompt 'qery' is for nothing that mteb knows"),
     ],
 )
 def test_what_folders_cannot_be_scored_with_is_refused_before_any_work(tmp_path, tiny_teacher, wanted, options, said):

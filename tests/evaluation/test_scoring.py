@@ -10,7 +10,7 @@ import pytest
 from babelpress.errors import BabelpressError, EvaluationError
 from babelpress.evaluation import scoring
 from babelpress.evaluation.missing import read_missing, without_places, write_missing
-from babelpress.evaluation.scoring import ScoringSettings, TaskError, check_prompts, score_models
+from babelpress.evaluation.scoring import ScoringSettings, TaskError, check_prompts, check_prompts_used, score_models
 from babelpress.evaluation.task_progress import seconds_left, track_tasks
 from tests.evaluation.local import subjects_of, write_classes, write_stsbenchmark, write_task
 
@@ -122,8 +122,31 @@ def test_missing_tasks_are_kept_until_none_is(tmp_path):
 
 def test_a_wrong_prompt_is_told_as_it_was_given():
     check_prompts({"query": "query: ", "STS": "query: ", "STSBenchmark-query": "q"}, said="--prompt")
-    with pytest.raises(EvaluationError, match=r"^--prompt: .*qery"):
+    with pytest.raises(EvaluationError, match=r"^--prompt 'qery' is for nothing that mteb knows"):
         check_prompts({"qery": "query: "}, said="--prompt")
+
+
+@pytest.mark.parametrize(
+    ("name", "tasks", "taken"),
+    [
+        ("query", ("STSBenchmark", "Banking77Classification"), False),
+        ("query", ("STSBenchmark", "SciFact"), True),
+        ("STS", ("STSBenchmark",), True),
+        ("STS", ("SciFact",), False),
+        ("STSBenchmark-query", ("STSBenchmark",), False),
+        ("SciFact-query", ("SciFact",), True),
+        ("Retrieval-document", ("SciFact",), True),
+        ("STSBenchmark", ("STSBenchmark",), True),
+        ("query", (), False),
+    ],
+)
+def test_a_prompt_that_no_task_takes_is_refused(name, tasks, taken):
+    """mteb gives `query` to retrieval and reranking alone: others' scores would be told to be with it."""
+    if taken:
+        check_prompts_used({name: "query: "}, tasks, said="--prompt")
+        return
+    with pytest.raises(EvaluationError, match=f"--prompt '{name}' is taken by none of the tasks"):
+        check_prompts_used({name: "query: "}, tasks, said="--prompt")
 
 
 # --- how long it takes --------------------------------------------------------------------------

@@ -25,11 +25,12 @@ def compare_models(
     ] = None,
     tasks: Annotated[str | None, typer.Option("--tasks", metavar="A,B", help="Compare on these mteb tasks.")] = None,
     languages: Annotated[
-        str | None, typer.Option("--languages", metavar="A,B", help="Score models on these languages alone.")
+        str | None,
+        typer.Option("--languages", metavar="A,B", help="Of multilingual tasks, score these alone."),
     ] = None,
     prompts: Annotated[
         list[str] | None,
-        typer.Option("--prompt", metavar="NAME=TEXT", help="Score models with it, e.g. 'query=query: '."),
+        typer.Option("--prompt", metavar="NAME=TEXT", help="Score models with it, e.g. 'STS=query: '."),
     ] = None,
     batch_size: Annotated[
         int, typer.Option("--batch-size", metavar="N", help="How many texts a model encodes at a time.")
@@ -86,7 +87,7 @@ def _prompts(given: list[str]) -> dict[str, str]:
     for one in given:
         name, equals, text = one.partition("=")
         if not equals or not name.strip() or not text:
-            raise EvaluationError(f"--prompt {one!r} is not NAME=TEXT, e.g. --prompt 'query=query: '")
+            raise EvaluationError(f"--prompt {one!r} is not NAME=TEXT, e.g. --prompt 'STS=query: '")
         if name.strip() in named:
             raise EvaluationError(f"--prompt {name.strip()} is given twice")
         named[name.strip()] = text

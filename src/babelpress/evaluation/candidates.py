@@ -21,7 +21,7 @@ from babelpress.evaluation.model_folders import ModelFolder, find_model, need_mo
 from babelpress.evaluation.published import find_published
 from babelpress.evaluation.replicates import Replicates, find_replicates
 from babelpress.evaluation.results import STUDENT, TEACHER, ModelResult, Results, Score
-from babelpress.evaluation.scoring import ScoringSettings, Subject, check_prompts, run_tasks
+from babelpress.evaluation.scoring import ScoringSettings, Subject, check_prompts, check_prompts_used, run_tasks
 from babelpress.evaluation.suites import did_you_mean, find_suite
 from babelpress.evaluation.task_progress import TaskClock, track_tasks
 from babelpress.evaluation.task_run import TaskScore
@@ -87,6 +87,9 @@ def plan_scores(
         check_tasks(wanted.tasks)
         if prompts:
             check_prompts(prompts, said="--prompt")
+            check_prompts_used(prompts, wanted.tasks, said="--prompt")
+    for known in filter(None, map(_read_known, models)):
+        _need_common(known, wanted)
     if chosen is None:
         return wanted, {"tasks": tasks} if tasks else None
     return wanted, {**chosen.groups, **({"Bitext": (BITEXT,)} if chosen.bundled else {})}
@@ -109,6 +112,13 @@ def check_candidate(text: str, wanted: Wanted) -> str:
     return found.name
 
 
+def _need_common(known: Scored, wanted: Wanted) -> None:
+    """Refuse what was scored before, but on nothing that is wanted. Raises EvaluationError."""
+    tasks = (*wanted.tasks, *((BITEXT,) if wanted.bundled else ()))
+    if tasks and not any(task in known.scores for task in tasks):
+        raise EvaluationError(f"{known.name} has none of {', '.join(tasks[:5])}{' …' if len(tasks) > 5 else ''}")
+
+
 def score_candidates(texts: Sequence[str], wanted: Wanted) -> list[Scored]:
     """Return the scores of models (scored now), of runs (RUN or RUN:teacher) and of published:NAME."""
     folders = [text for text in dict.fromkeys(texts) if _is_scored(text)]
@@ -122,11 +132,16 @@ def _is_scored(text: str) -> bool:
 
 
 def _score_candidate(text: str, wanted: Wanted, clock: TaskClock) -> Scored:
+    known = _read_known(text)
+    return _score_folder(text, need_model(text), wanted, clock) if known is None else known
+
+
+def _read_known(text: str) -> Scored | None:
+    """Return scores that are there: published ones, or a run's; None for a model, which is to be scored."""
     if text.startswith(PUBLISHED):
         known = find_published(text.removeprefix(PUBLISHED))
         return Scored(known.name, known.scores, "published", parameters=known.parameters)
-    found = find_model(text)
-    return _read_run(text) if found is None else _score_folder(text, found, wanted, clock)
+    return None if find_model(text) else _read_run(text)
 
 
 def _score_folder(text: str, named: ModelFolder, wanted: Wanted, clock: TaskClock) -> Scored:

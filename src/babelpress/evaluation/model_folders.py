@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from babelpress.errors import EvaluationError
+from babelpress.errors import EvaluationError, HubError
 from babelpress.teacher import EMBEDDED, download_model, locate_teacher
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
@@ -34,7 +34,10 @@ def find_model(named: str | Path) -> ModelFolder | None:
         return ModelFolder(EMBEDDED, locate_teacher(EMBEDDED))
     if Path(named).exists() or not _HUB_ID.match(text):
         return None
-    folder = _downloaded(text)
+    try:
+        folder = _downloaded(text)
+    except HubError as error:
+        raise HubError(f"there is no folder {text} here, and {error}") from error
     if not is_model(folder):
         raise EvaluationError(f"{text} on the hub is no SentenceTransformer (it has no modules.json)")
     return ModelFolder(text.rpartition("/")[2], folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +48,10 @@ class ScoringSettings:
     data_dir: Path | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)
     batch_size: int = 64
+
+
+_SIDES = ("query", "document")
+_ASKING = {"Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking"}  # kinds with queries, documents
 
 
 class TaskError(EvaluationError):
@@ -132,11 +136,31 @@ def check_prompts(prompts: Mapping[str, str], *, said: str) -> None:
     """Refuse a prompt for what mteb does not know, which it would ignore. Raises EvaluationError."""
     from mteb.models.abs_encoder import AbsEncoder
 
-    try:
-        with quiet():
-            AbsEncoder.validate_task_to_prompt_name(dict(prompts))
-    except KeyError as error:
-        raise EvaluationError(f"{said}: {' '.join(str(error.args[0]).split())[:200]}") from None
+    for name, text in prompts.items():
+        try:
+            with quiet():
+                AbsEncoder.validate_task_to_prompt_name({name: text})
+        except KeyError:
+            raise EvaluationError(
+                f"{said} {name!r} is for nothing that mteb knows; it must be query, document, a kind of task (STS), a "
+                "task (STS12), or both (STS12-query)"
+            ) from None
+
+
+def check_prompts_used(prompts: Mapping[str, str], tasks: Sequence[str], *, said: str) -> None:
+    """Refuse a prompt that none of the tasks takes, so that no score is told to be with it. Raises EvaluationError."""
+    import mteb
+
+    kinds = {task: str(mteb.get_task(task).metadata.type) for task in tasks}
+    for name in prompts:
+        base, _, side = name.rpartition("-") if name.endswith(("-query", "-document")) else (name, "", "")
+        asked = side or name in _SIDES
+        takers = [task for task, kind in kinds.items() if name in _SIDES or base in (task, kind)]
+        if not [task for task in takers if not asked or kinds[task] in _ASKING]:
+            raise EvaluationError(
+                f"{said} {name!r} is taken by none of the tasks (query and document: by retrieval and reranking "
+                "alone); name a kind of task or a task, like 'STS=query: '"
+            )
 
 
 def _wrap(subject: Subject, settings: ScoringSettings) -> SentenceTransformerEncoderWrapper:

@@ -54,9 +54,9 @@ def score_task(
         known = job.forget_others(known, rows)
     if known is not None and not known.get_missing_evaluations(task):
         return job.score(known, rows, ran=False)
-    if allows_intervals(task):
-        return job.score(job.evaluate_and_resample(rows, replicates), rows, ran=True)
-    return job.score(job.evaluate(), rows, ran=True)
+    found = job.evaluate_and_resample(rows, replicates) if allows_intervals(task) else job.evaluate()
+    kept = job.known()  # rounded, as a later run will find it
+    return job.score(found if kept is None else kept, rows, ran=True)
 
 
 @dataclass(frozen=True)

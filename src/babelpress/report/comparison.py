@@ -154,7 +154,8 @@ def notes(found: Comparison) -> list[str]:
         said.append("languages: means over tasks, of the subsets in one language that all models have")
     if found.prompts is not None:
         named = ", ".join(f"{name} {text!r}" for name, text in found.prompts.items())
-        said.append(f"model folders were scored {f'with the prompts {named}' if named else 'without prompts'}")
+        how = f"with the prompts {named}" if named else "without prompts but a default of their own"
+        said.append(f"models were scored {how}")
     if "published" in found.origins:
         said.append("published scores were measured by others, with other versions of mteb and prompts of their choice")
     return said
