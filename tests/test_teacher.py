@@ -409,7 +409,7 @@ def test_a_file_is_no_teacher(folder):
 
 def test_a_hub_id_without_a_hub_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(HubError, match=r"nobody/no-such-model.*give the folder of a local copy"):
+    with pytest.raises(HubError, match=r"nobody/no-such-model.*give a local copy with --teacher PATH"):
         locate_teacher("nobody/no-such-model")
 
 

@@ -102,7 +102,10 @@ def locate_teacher(model: str, *, revision: str | None = None) -> Path:
         return folder
     if folder.exists() or model.startswith((".", "/", "~")) or not _HUB_ID.match(model):
         raise TeacherError(f"teacher {model!r} is neither a folder nor a hub id like org/name")
-    return download_model(model, revision)
+    try:
+        return download_model(model, revision)
+    except HubError as error:
+        raise HubError(f"{error}; give a local copy with --teacher PATH") from error
 
 
 def download_model(model: str, revision: str | None = None) -> Path:
@@ -114,9 +117,7 @@ def download_model(model: str, revision: str | None = None) -> Path:
     try:
         return Path(snapshot_download(model, revision=revision, ignore_patterns=list(_IGNORED)))
     except Exception as error:
-        raise HubError(
-            f"model {model!r} is not on this machine and {explain(error)}; give the folder of a local copy instead"
-        ) from error
+        raise HubError(f"model {model!r} is not on this machine and {explain(error)}") from error
 
 
 def read_teacher(
