@@ -33,16 +33,7 @@ def load_encoder(folder: Path, *, trust_remote_code: bool = False, device: str |
             str(folder), local_files_only=True, trust_remote_code=trust_remote_code, device=device,
             model_kwargs={"dtype": torch.float32, "use_safetensors": True},
         )  # fmt: skip
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        KeyError,
-        ImportError,
-        SafetensorError,
-    ) as error:
+    except (*_FAULTS, SafetensorError) as error:
         raise TeacherError(
             f"{folder} cannot be loaded as a SentenceTransformer: {' '.join(str(error).split())}"
         ) from error

@@ -119,7 +119,7 @@ def remove_leftovers(folder: Path, *, busy: bool = False) -> None:
     Nobody may be writing there, unless it is called `busy`: then what living processes write stays.
     """
     for path in folder.rglob(".*.tmp"):
-        if not (busy and _is_alive(path.suffixes[-2].removeprefix("."))):
+        if not (busy and _is_alive(path.stem.rpartition(".")[2])):
             path.unlink(missing_ok=True)
 
 

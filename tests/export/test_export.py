@@ -377,10 +377,10 @@ def test_exports_of_another_student_leave_the_folder(tmp_path):
 def test_what_a_killed_export_was_writing_is_removed_and_what_others_write_stays(student, tmp_path):
     (tmp_path / "onnx").mkdir()
     dead, alive = (tmp_path / "onnx" / f".model.onnx.{process}.tmp" for process in (2**31 - 7, os.getpid()))
-    dead.write_bytes(b"x"), alive.write_bytes(b"x")
+    nameless = tmp_path / "onnx" / ".x.tmp"
+    dead.write_bytes(b"x"), alive.write_bytes(b"x"), nameless.write_bytes(b"x")
     api.export(student, to=["onnx-fp16"], floor=None, output=tmp_path)
-    assert not dead.exists()
-    assert alive.exists()
+    assert (dead.exists(), nameless.exists(), alive.exists()) == (False, False, True)
 
 
 def test_a_student_that_gives_no_numbers_is_refused(tmp_path):

@@ -87,28 +87,26 @@ def test_padding_makes_no_numbers_that_are_slow_to_compute(model):
     assert hidden < 1e-16
 
 
+def changed_by_padding(model: SentenceTransformer, *, before: int = 0, behind: int = 0) -> float:
+    """How much of a text's vector changes with so many padded places beside it."""
+    session, alone = session_of(model), np.array([[0, 7, 8, 9, 2]])
+    padded = np.pad(alone, ((0, 0), (before, behind)), constant_values=1)
+    (own,) = session.run(["sentence_embedding"], {"input_ids": alone, "attention_mask": np.ones_like(alone)})
+    mask = (padded != 1).astype(np.int64)
+    (found,) = session.run(["sentence_embedding"], {"input_ids": padded, "attention_mask": mask})
+    return float(np.abs(found - own).max())
+
+
 def test_scores_of_any_size_leave_padding_without_a_share(tmp_path):
     """Scores of hundreds, where lowering them by a little would not be enough."""
     wild = load_encoder(make_teacher(tmp_path / "wild", scale=6.0))
-    session = session_of(wild)
-    alone = np.array([[0, 7, 8, 9, 2]])
-    padded = np.pad(alone, ((0, 0), (0, 40)), constant_values=1)
-    mask = (padded != 1).astype(np.int64)
-    (short,) = session.run(["sentence_embedding"], {"input_ids": alone, "attention_mask": np.ones_like(alone)})
-    (long,) = session.run(["sentence_embedding"], {"input_ids": padded, "attention_mask": mask})
-    assert np.abs(long - short).max() < 1e-4
+    assert changed_by_padding(wild, behind=40) < 1e-4
 
 
 def test_padding_before_a_text_is_hidden_too(tmp_path):
     """XLM-RoBERTa counts positions from the first token that is no padding, so such a text is the same text."""
     model = load_encoder(make_teacher(tmp_path / "left", positions=130, model_type="xlm-roberta", pad_in_config=1))
-    session = session_of(model)
-    alone = np.array([[0, 7, 8, 9, 2]])
-    padded = np.pad(alone, ((0, 0), (11, 0)), constant_values=1)
-    mask = (padded != 1).astype(np.int64)
-    (short,) = session.run(["sentence_embedding"], {"input_ids": alone, "attention_mask": np.ones_like(alone)})
-    (late,) = session.run(["sentence_embedding"], {"input_ids": padded, "attention_mask": mask})
-    assert np.abs(late - short).max() < 1e-6
+    assert changed_by_padding(model, before=11) < 1e-6
 
 
 def test_a_row_without_a_token_gives_what_the_model_gives(model):

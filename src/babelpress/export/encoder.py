@@ -117,8 +117,7 @@ def _batches(texts: Sequence[list[int]], size: int) -> Iterator[tuple[list[int],
 
 def _open_tokenizer(folder: Path, max_length: int, *, lowercase: bool) -> Any:
     """Return a folder's tokenizer, which truncates and does not pad. Raises ExportError."""
-    from tokenizers import Tokenizer
-    from tokenizers.normalizers import Lowercase, Sequence
+    from tokenizers import Tokenizer, normalizers
 
     file = transformer_folder(folder) / "tokenizer.json"
     if not file.is_file():
@@ -128,7 +127,8 @@ def _open_tokenizer(folder: Path, max_length: int, *, lowercase: bool) -> Any:
     except Exception as error:  # the library has no other kind
         raise ExportError(f"{file} is no tokenizer: {' '.join(str(error).split())[:200]}") from error
     if lowercase:  # as sentence-transformers does it
-        tokenizer.normalizer = Sequence([Lowercase(), *([tokenizer.normalizer] if tokenizer.normalizer else [])])
+        own = [tokenizer.normalizer] if tokenizer.normalizer else []
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
     tokenizer.enable_truncation(max_length)
     tokenizer.no_padding()
     return tokenizer
