@@ -12,7 +12,7 @@ from babelpress import stages as module
 from babelpress.corpus.sentence import Split
 from babelpress.distill_steps import targets_folder, targets_spec
 from babelpress.distillation import targets, train
-from babelpress.errors import BabelpressError
+from babelpress.errors import BabelpressError, EvaluationError
 from babelpress.files import read_json, write_text
 from babelpress.pipeline import STAGES, bring_up, open_run
 from babelpress.recipe import Recipe
@@ -34,6 +34,16 @@ def names(folder):
 def small_run(folder, teacher, *overrides, data_dir=None, name="run"):
     recipe = Recipe.parse(RECIPE.format(teacher=teacher), overrides=overrides)
     return open_run(recipe, output=folder / name, data_dir=data_dir)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "said"),
+    [("{query: 'q: '}", "is taken by none of the tasks"), ("{sts: 'q: '}", "is for nothing that mteb knows")],
+)
+def test_a_prompt_that_changes_no_score_ends_a_run_before_it_begins(tmp_path, tiny_teacher, prompts, said):
+    with pytest.raises(EvaluationError, match=f"^evaluation.prompts .* {said}"):
+        small_run(tmp_path, tiny_teacher, "evaluation.tasks=[STSBenchmark]", f"evaluation.prompts={prompts}")
+    assert not (tmp_path / "run").exists()
 
 
 def test_every_stage_needs_only_stages_before_it():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,6 +160,16 @@ def test_what_was_not_written_is_not_among_the_places(tmp_path, monkeypatch):
     assert "README.md" not in shown(results_view(make_results(), Path("runs/try")))
     Path("runs/try/student/README.md").touch()
     assert "runs/try/student/README.md" in shown(results_view(make_results(), Path("runs/try")))
+
+
+@pytest.mark.parametrize(("written", "listed"), [(1, False), (2, True), (3, True)])
+def test_a_card_that_is_older_than_the_scores_is_not_among_the_places(tmp_path, written, listed):
+    (tmp_path / "student").mkdir()
+    for name, changed in (("student/README.md", written), ("results.json", 2)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (changed, changed))
+    text = "".join(line.strip() for line in shown(results_view(make_results(), tmp_path)).splitlines())
+    assert ("README.md" in text) is listed
 
 
 def test_a_long_path_is_shown_whole(tmp_path):

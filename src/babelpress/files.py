@@ -87,6 +87,11 @@ def model_files(folder: Path) -> list[Path]:
     ]
 
 
+def model_bytes(folder: Path) -> int:
+    """Return how many bytes a model folder's `model_files` take."""
+    return sum(file.stat().st_size for file in model_files(folder))
+
+
 def hash_model(folder: Path) -> str:
     """Hash the names and contents of a model folder's `model_files`."""
     return hash_json([[path.relative_to(folder).as_posix(), _hash_unless_known(path)] for path in model_files(folder)])

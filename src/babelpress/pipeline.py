@@ -95,7 +95,13 @@ def open_run(
     plan_early(run)
     if recipe.export.formats:
         need_packages("onnx", "onnxruntime")
-    check_tasks(recipe.evaluation.chosen_tasks())
+    tasks = recipe.evaluation.chosen_tasks()
+    check_tasks(tasks)
+    if recipe.evaluation.prompts:
+        from babelpress.evaluation.scoring import check_prompts, check_prompts_used
+
+        check_prompts(recipe.evaluation.prompts, said="evaluation.prompts")
+        check_prompts_used(recipe.evaluation.prompts, tasks, said="evaluation.prompts")
     return run
 
 

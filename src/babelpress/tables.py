@@ -71,13 +71,20 @@ def exports_table(exports: Sequence[Export]) -> Table:
     return table
 
 
+def _tells_these(path: Path, results: Path) -> bool:
+    """Tell whether an output is there and, card or page, no older than the results that it tells of."""
+    if path.suffix not in {".md", ".html"} or not results.exists():
+        return path.exists()
+    return path.exists() and path.stat().st_mtime_ns >= results.stat().st_mtime_ns
+
+
 def results_view(results: Results, folder: Path) -> RenderableType:
     """Return the final table, what it was measured on, and where everything is."""
     places = Table.grid(padding=(0, 2))
     places.add_column()
     places.add_column(overflow="fold")
     for label, key in (("student", "student"), ("picture", "picture"), ("card", "card"), ("page", "page")):
-        if key in results.paths and (folder / results.paths[key]).exists():
+        if key in results.paths and _tells_these(folder / results.paths[key], folder / "results.json"):
             places.add_row(label, escape(str(folder / results.paths[key])))
     note = Text(
         f"{results.held_out_sentences:,} held-out sentences; {where(results.machine)}; similarity correlation "

@@ -47,6 +47,7 @@ def test_the_speed_table_fits_80_columns_and_has_ratios_to_the_first(call, timed
     # 1,233 / 1,231, 20.3 / 18.3, 29.4 / 27.4, 3.31 / 1.31, 8,763 / 8,761
     assert rows[-1] == ["× first", "1.00", "1.11", "1.07", "2.53", "1.00"]
     assert [line[0] for line in rows].count("× first") == 2
+    assert "on disk: embedded " in ended.out
 
 
 def test_speed_json_is_all_of_stdout(call, timed, tiny_teacher, tmp_path):
@@ -58,6 +59,8 @@ def test_speed_json_is_all_of_stdout(call, timed, tiny_teacher, tmp_path):
     assert (facts["sentences"], facts["rounds"]) == (3, 2)
     assert facts["models"]["tiny-e5"]["batched"] == make_speed(1).batched.model_dump()
     assert facts["machine"]["threads"] >= 1
+    size = sum(file.stat().st_size for file in tiny_teacher.rglob("*") if file.is_file() and file.name != "README.md")
+    assert facts["folder_bytes"] == {"tiny-e5": size}
 
 
 def test_fewer_sentences_are_taken_evenly_from_a_file(call, timed, tiny_teacher, tmp_path):

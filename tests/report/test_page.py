@@ -180,6 +180,9 @@ def test_parallel_sentences_are_read_as_on_the_card_with_what_guessing_gives(ful
 def test_means_are_of_groups_and_the_average_is_that_of_the_run(full_page):
     rows = table_rows(full_page, "table-groups")
     assert list(rows) == ["Bitext 1 task", "Classification 1 task", "STS 2 tasks", "average 4 tasks"]
+    own = table_rows(full_page, "table-tasks")
+    of_tasks = [cells for name, cells in own.items() if name.endswith("Bitext")]
+    assert rows["Bitext 1 task"][:3] == of_tasks[0][:3]  # of one task, the interval is the group's as well
     # (34 + 51.40) / 2 and so on; 43.70 / 42.70 and 44.70 / 42.70
     assert rows["STS 2 tasks"][:5] == ["42.70", "43.70", "44.70", "102.3 %", "104.7 %"]
     # (80.20 + 70.30 + 33.0 + 50.40) / 4 + 1; 1 - 0.0917 and 1 - 2 * 0.0917

@@ -26,7 +26,7 @@ from babelpress.evaluation.results import STUDENT, TEACHER, ModelResult, Score, 
 from babelpress.evaluation.scoring import ScoringSettings, Subject, score_models
 from babelpress.evaluation.shares import evenly
 from babelpress.evaluation.speed import measure_speed
-from babelpress.files import model_files, read_json
+from babelpress.files import model_bytes, read_json
 from babelpress.recipe import EvaluationSection
 from babelpress.tensors import open_checkpoint
 
@@ -152,7 +152,7 @@ def model_facts(folder: Path) -> dict[str, Any]:
         "parameters_without_pooler": total - pooler,
         "weight_bytes": checkpoint.bytes_on_disk(),
         "stored_as": checkpoint.stored_as(),
-        "folder_bytes": sum(file.stat().st_size for file in model_files(folder)),
+        "folder_bytes": model_bytes(folder),
     }
 
 

@@ -16,6 +16,7 @@ from babelpress.evaluation.model_folders import need_model
 from babelpress.evaluation.results import Speed, Spread
 from babelpress.evaluation.shares import evenly
 from babelpress.evaluation.speed_worker import Request
+from babelpress.files import model_bytes
 from babelpress.progress import bar
 
 ROUNDS, SINGLES = 5, 40
@@ -24,9 +25,10 @@ COMMAND = (sys.executable, "-m", "babelpress.evaluation.speed_worker")
 
 @dataclass(frozen=True)
 class SpeedReport:
-    """Models that were timed side by side, on how many sentences, how often, and where."""
+    """Models that were timed side by side, on how many sentences, how often, and where; `folder_bytes` by name."""
 
     models: dict[str, Speed]
+    folder_bytes: dict[str, int]
     sentences: int
     rounds: int
     machine: dict[str, Any]
@@ -89,13 +91,15 @@ def report_speed(
     from babelpress.machine import describe_machine
 
     names = distinct_names(one.name for one in located)
+    folders = {name: one.folder for name, one in zip(names, located, strict=True)}
     if text is None:
         texts = [line for meaning in held_out_meanings() for line in meaning.texts.values()]
     else:
         texts = read_texts(text, limit=GIVEN_LIMIT)
     chosen = evenly(texts, sentences)
-    found = measure_speed(dict(zip(names, (one.folder for one in located), strict=True)), chosen, rounds=rounds)
-    return SpeedReport(found, sentences=len(chosen), rounds=rounds, machine=describe_machine())
+    found = measure_speed(folders, chosen, rounds=rounds)
+    sizes = {name: model_bytes(folder) for name, folder in folders.items()}
+    return SpeedReport(found, sizes, sentences=len(chosen), rounds=rounds, machine=describe_machine())
 
 
 def summarise(values: list[float]) -> Spread:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babelpress.encoders import load_encoder
+from babelpress.encoders import encode_texts, load_encoder
 from babelpress.evaluation.parallel import measure_parallel
 from babelpress.files import replace_file, write_json
 from babelpress.progress import track
@@ -38,7 +38,7 @@ def draw_run(
     points: dict[str, NDArray[np.float32]] = {}
     for name in track(folders, "report: UMAP", total=len(folders), unit="models"):
         model = load_encoder(folders[name], trust_remote_code=trust_remote_code)
-        every = model.encode(flat, batch_size=64, show_progress_bar=False)
+        every = encode_texts(model, flat, batch_size=64)
         vectors[name] = dict(zip(texts, np.split(every, len(texts)), strict=True))
         points[name] = project(
             every, seed=recipe.seed, neighbours=settings.neighbours, min_distance=settings.min_distance

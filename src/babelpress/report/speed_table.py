@@ -103,10 +103,15 @@ def _times(own: Spread, first: Spread) -> str:
     return f"{own.median / first.median:.2f}" if first.median else "–"
 
 
+def _sizes(report: SpeedReport) -> str:
+    sizes = [f"{name} {size / 2**20:,.1f} MiB" for name, size in report.folder_bytes.items()]
+    return f"on disk: {', '.join(sizes)}"
+
+
 def _foot(report: SpeedReport) -> str:
     libraries = statistics.median(speed.libraries for speed in report.models.values())
     return (
-        f"medians; × first: what they are of the first model's; "
+        f"{_sizes(report)}; medians; × first: what they are of the first model's; "
         f"{how_measured(sentences=report.sentences, rounds=report.rounds)}; memory is the whole process's after "
         f"encoding, {libraries:,.0f} MiB of it libraries; {where(report.machine)}"
     )

@@ -71,11 +71,11 @@ class Line:
     mean: bool = False
 
     @classmethod
-    def of(cls, row: ScoreRow, *, name: str = "", small: str, intervals: Iterable[Interval] = ()) -> Line:
+    def of(cls, row: ScoreRow, *, name: str = "", small: str) -> Line:
         """Take a row of a comparison."""
-        nothing = (None,) * len(row.cells)
         scores, kept = tuple(cell.score for cell in row.cells), tuple(cell.kept for cell in row.cells)
-        return cls(name or row.name, small, scores, kept, tuple(intervals) or nothing, nothing)
+        intervals = tuple(cell.interval for cell in row.cells)
+        return cls(name or row.name, small, scores, kept, intervals, (None,) * len(row.cells))
 
     def drawn(self, models: Sequence[str]) -> Row:
         """Return scores, shares of the teacher's, and all scores on a scale."""
@@ -122,11 +122,7 @@ def _average_line(models: Sequence[ModelResult], found: Comparison) -> Line:
 
 def _task_table(facts: PageFacts, found: Comparison) -> Table:
     models = facts.results.models
-    lines = (
-        Line.of(row, small=group.mean.name, intervals=[own.scores[row.name].interval for own in models.values()])
-        for group in found.groups
-        for row in group.tasks
-    )
+    lines = (Line.of(row, small=group.mean.name) for group in found.groups for row in group.tasks)
     return _score_table("table-tasks", "Scores by task", "task", list(models), lines)
 
 
