@@ -288,13 +288,14 @@ class StudentSection(_Section):
 class LossSection(_Section):
     """Weights of the loss terms, all on normalised embeddings; a weight of 0 leaves a term out.
 
-    `mse` and `cosine` compare a sentence's two embeddings, `similarity` the cosines of all pairs of a batch,
+    `mse`, `l2` and `cosine` compare a sentence's two embeddings, `similarity` the cosines of all pairs of a batch,
     `distribution` these as distributions at `temperature`, `hidden` mean hidden states of the kept layers. `centre`
     subtracts the teacher's mean embedding first; `matryoshka` lists shorter embeddings that are trained as well.
     """
 
     mse: float = Field(default=1.0, ge=0.0)
     mse_reduction: Reduction = Reduction.SUM
+    l2: float = Field(default=0.0, ge=0.0)
     cosine: float = Field(default=0.5, ge=0.0)
     similarity: float = Field(default=0.0, ge=0.0)
     distribution: float = Field(default=0.0, ge=0.0)
@@ -305,8 +306,8 @@ class LossSection(_Section):
 
     @model_validator(mode="after")
     def _something(self) -> LossSection:
-        if not any((self.mse, self.cosine, self.similarity, self.distribution)):
-            raise ValueError("every loss weight is 0; give mse, cosine, similarity or distribution a weight")
+        if not any((self.mse, self.l2, self.cosine, self.similarity, self.distribution)):
+            raise ValueError("every loss weight is 0; give mse, l2, cosine, similarity or distribution a weight")
         if len(set(self.matryoshka)) < len(self.matryoshka):
             raise ValueError(f"matryoshka: {', '.join(map(str, self.matryoshka))} has a length twice")
         return self
@@ -319,14 +320,24 @@ class DistillationSection(_Section):
     are shorter being joined to that length. `batch_size` is that of all processes together; larger batches than
     `micro_batch_tokens` a process (8,192 on a CPU, 131,072 on a GPU) are taken in parts, whose gradients add up;
     terms that compare the sentences of a batch see a part.
+
+    `sentences` trains on the first so many of the corpus, whose order is that of hashes: a fair sample. Runs that
+    differ in it share their targets. The learning rate falls from its peak to `final_learning_rate` times the peak,
+    in `cycles` that start again at the peak; `embedding_rate` multiplies it for the embeddings. With `average`, the
+    weights that are kept are a running mean of those trained, of which each step leaves this share.
     """
 
+    sentences: int | None = Field(default=None, ge=1)
     epochs: int = Field(default=3, ge=1)
     batch_size: int = Field(default=128, ge=1)
     micro_batch_tokens: int | None = Field(default=None, ge=1)
     learning_rate: float = Field(default=1e-4, gt=0.0)
     weight_decay: float = Field(default=0.01, ge=0.0)
+    embedding_rate: float = Field(default=1.0, ge=0.0)
     warmup: Share = 0.0
+    cycles: int = Field(default=1, ge=1)
+    final_learning_rate: Share = 0.0
+    average: Share = 0.0
     clip_norm: float = Field(default=1.0, gt=0.0)
     max_length: int = Field(default=64, ge=4)
     long_length: int | None = Field(default=None, ge=4)

@@ -18,9 +18,11 @@ from babelpress.evaluation.results import PRESSED, STUDENT, TEACHER, Score
 from babelpress.files import hash_folder, read_json, write_json
 from babelpress.machine import describe_machine
 from babelpress.recipe import (
+    DistillationSection,
     HubSource,
     KeptRows,
     LayerMethod,
+    LossSection,
     MtebTrainSource,
     ParallelSource,
     Pooler,
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from babelpress.student.rows import Spelling
 
 logger = logging.getLogger(__name__)
+
+_ADDED = ("sentences", "embedding_rate", "cycles", "final_learning_rate", "average")  # to distillation since 0.1
+_ADDED_LOSSES = ("l2",)
 
 
 @dataclass(frozen=True)
@@ -388,9 +393,19 @@ def teacher_key(run: Run) -> Any:
 
 
 def dump_training(run: Run) -> Any:
-    """Return how a student is trained; who watches changes nothing."""
+    """Return how a student is trained; who watches changes nothing.
+
+    Settings that came later are left out where they are not used, so that older results stay valid.
+    """
     settings = dump(run.recipe.distillation)
     del settings["trackers"]
+    for values, added, section in (
+        (settings, _ADDED, DistillationSection),
+        (settings["loss"], _ADDED_LOSSES, LossSection),
+    ):
+        for name in added:
+            if values[name] == section.model_fields[name].default:
+                del values[name]
     return settings
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from babelpress.distillation.loss import (
     CosineDistance,
+    Distance,
     DistillationLoss,
     HiddenMatching,
     ScoreDistribution,
@@ -22,12 +23,12 @@ from babelpress.distillation.loss import (
 from babelpress.errors import TrainingError
 from babelpress.recipe import LossSection, Reduction
 
-NAMES = ("mse", "cosine", "similarity", "distribution")
+NAMES = ("mse", "l2", "cosine", "similarity", "distribution")
 TERMS = {
-    "mse": SquaredError(), "mse mean": SquaredError(Reduction.MEAN), "cosine": CosineDistance(),
+    "mse": SquaredError(), "mse mean": SquaredError(Reduction.MEAN), "l2": Distance(), "cosine": CosineDistance(),
     "similarity": SimilarityMatching(), "distribution": ScoreDistribution(), "hidden": HiddenMatching(),
 }  # fmt: skip
-EVERYTHING = {"mse": 1.0, "cosine": 0.5, "similarity": 2.0, "distribution": 0.7, "hidden": 0.3}
+EVERYTHING = {"mse": 1.0, "l2": 0.4, "cosine": 0.5, "similarity": 2.0, "distribution": 0.7, "hidden": 0.3}
 
 WEIGHTS = st.floats(0.0, 10.0)
 SEEDS = st.integers(0, 10_000)
@@ -97,6 +98,13 @@ def test_the_mean_mse_is_next_to_nothing_beside_a_cosine_term(dimensions):
     assert parts.terms["mse"].item() == pytest.approx(2 / dimensions * parts.terms["cosine"].item(), rel=1e-5)
 
 
+def test_hand_numbers_of_the_distance_of_a_batch():
+    # right angles and equal vectors: the mean of sqrt(2) and 0
+    parts = loss([[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [0.0, 1.0]], l2=1.0)
+    assert parts.total.item() == pytest.approx(math.sqrt(2) / 2)
+    assert parts.terms["l2"].item() == pytest.approx(math.sqrt(2) / 2)
+
+
 def test_the_mean_mse_is_torchs_own_mse_loss():
     student, teacher = unit(4, 384), unit(4, 384, seed=1)
     parts = loss(student, teacher, mse=1.0, mse_reduction="mean")
@@ -157,7 +165,7 @@ def test_a_low_temperature_sharpens_the_comparison():
     assert values[2] > 10 * values[1] > 100 * values[0]
 
 
-@pytest.mark.parametrize(("rows", "silent"), [(1, NAMES[2:]), (2, NAMES[3:]), (3, ())])
+@pytest.mark.parametrize(("rows", "silent"), [(1, NAMES[3:]), (2, NAMES[4:]), (3, ())])
 def test_a_batch_too_small_to_have_others_in_it_counts_as_0(rows, silent):
     parts = loss(unit(rows, 5), unit(rows, 5, seed=1), **EVERYTHING)
     assert {name for name, value in parts.terms.items() if value.item() == 0.0} == set(silent)
@@ -206,7 +214,7 @@ def test_no_term_rewards_anything(name, seed, rows, blend):
 
 
 @given(
-    seed=SEEDS, rows=st.integers(1, 6), mse=WEIGHTS, cosine=WEIGHTS, similarity=WEIGHTS,
+    seed=SEEDS, rows=st.integers(1, 6), mse=WEIGHTS, l2=WEIGHTS, cosine=WEIGHTS, similarity=WEIGHTS,
     distribution=st.floats(0.1, 10.0), hidden=WEIGHTS, centre=st.booleans(),
     matryoshka=st.sampled_from([(), (2,), (5, 3)]),
 )  # fmt: skip
@@ -347,7 +355,7 @@ def test_reported_terms_hold_no_graph():
     section = only(**EVERYTHING, matryoshka=(2,))
     parts = DistillationLoss(section, dimensions=4)(unit(3, 4).requires_grad_(), unit(3, 4, seed=1), states)
     assert parts.total.requires_grad
-    assert len(parts.terms) == 9
+    assert len(parts.terms) == 11
     assert not any(value.requires_grad for value in parts.terms.values())
 
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from babelpress.distillation.schedule import decay_groups, learning_rate, make_optimizer
+from babelpress.distillation.schedule import learning_rate, make_optimizer, parameter_groups, set_rate
 from tests.distillation import section
 
 MATRICES = {
@@ -75,17 +75,54 @@ def test_the_rate_rises_to_the_peak_once_and_only_falls_afterwards(total, warmup
     assert found == [*sorted(found[:top]), *sorted(found[top:], reverse=True)]
 
 
+def test_cycles_start_again_at_the_peak_and_end_at_the_final_rate():
+    # two halves of a cosine of 4 steps each, from 2 to a quarter of it: 0.5 + 1.5 * (1 + cos(pi * step / 4)) / 2
+    high, low = 0.5 + 0.75 * (1 + math.sqrt(0.5)), 0.5 + 0.75 * (1 - math.sqrt(0.5))
+    found = [learning_rate(step, total=8, peak=2.0, warmup=0.0, cycles=2, final=0.25) for step in range(9)]
+    assert found == pytest.approx([2.0, high, 1.25, low, 2.0, high, 1.25, low, 0.5])
+
+
+def test_a_warm_up_comes_once_before_the_first_cycle():
+    found = [learning_rate(step, total=10, peak=1.0, warmup=0.2, cycles=2) for step in range(10)]
+    assert found[:3] == pytest.approx([0.5, 1.0, 1.0])
+    assert found[6] == 1.0
+    assert found.count(1.0) == 3
+
+
 # --- weight decay -------------------------------------------------------------------------------
 
 
 def test_matrices_are_decayed_norms_biases_and_embeddings_are_not():
     every = parameters()
     names = {id(value): name for name, value in every.items()}
-    decayed, others = decay_groups(every, 0.3)
-    assert (decayed["weight_decay"], others["weight_decay"]) == (0.3, 0.0)
+    decayed, *others = parameter_groups(every, weight_decay=0.3)
+    assert [group["weight_decay"] for group in (decayed, *others)] == [0.3, 0.0, 0.0]
     assert {names[id(value)] for value in decayed["params"]} == set(MATRICES)
-    assert {names[id(value)] for value in others["params"]} == set(OTHERS)
-    assert len(decayed["params"]) + len(others["params"]) == len(every)
+    assert {names[id(value)] for group in others for value in group["params"]} == set(OTHERS)
+    assert sum(len(group["params"]) for group in (decayed, *others)) == len(every)
+
+
+def test_embeddings_have_a_rate_of_their_own():
+    every = parameters()
+    optimizer = make_optimizer(every, section(weight_decay=0.0, embedding_rate=3.0))
+    set_rate(optimizer, 0.125)
+    for value in every.values():
+        value.grad = torch.ones_like(value)
+    optimizer.step()
+    # Adam's first step is as long as the rate
+    for name, value in every.items():
+        moved = 0.375 if name.startswith("embeddings.") else 0.125
+        assert torch.allclose(value, torch.full_like(value, 2.0 - moved), atol=1e-5), name
+
+
+def test_an_embedding_rate_of_0_leaves_the_embeddings_as_they_are():
+    every = parameters()
+    optimizer = make_optimizer(every, section(embedding_rate=0.0))
+    set_rate(optimizer, 0.5)
+    for value in every.values():
+        value.grad = torch.ones_like(value)
+    optimizer.step()
+    assert all(torch.equal(every[name], torch.full_like(every[name], 2.0)) for name in OTHERS if "embeddings" in name)
 
 
 def test_a_step_without_gradients_shrinks_the_matrices_alone():
@@ -113,4 +150,6 @@ def test_the_first_step_is_as_long_as_the_rate_whatever_the_gradient():
 
 def test_the_rate_of_every_group_can_be_set_from_outside():
     optimizer = make_optimizer(parameters(), section(learning_rate=0.5))
-    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.5]
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.5, 0.5]
+    set_rate(optimizer, 0.25)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25, 0.25]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -32,14 +33,16 @@ def save_checkpoint(
     progress: Progress,
     parameters: dict[str, torch.nn.Parameter],
     optimizer: torch.optim.Optimizer,
+    *,
+    average: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
-    """Write `checkpoint-<step>` beside the last one, then remove that."""
+    """Write `checkpoint-<step>` beside the last one, then remove that; `average` is the running mean of the weights."""
     place = folder / f"checkpoint-{progress.step:09d}"
     partial = folder / "checkpoint.partial"
     remove_tree(partial)
     partial.mkdir(parents=True)
     try:
-        _fill(partial, progress, parameters, optimizer)
+        _fill(partial, progress, parameters, optimizer, average or {})
     except Exception:  # a full disk: what is there already stays, what is half-written goes
         remove_tree(partial)
         raise
@@ -51,9 +54,14 @@ def save_checkpoint(
 
 
 def _fill(
-    folder: Path, progress: Progress, parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
+    folder: Path,
+    progress: Progress,
+    parameters: dict[str, torch.nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    average: Mapping[str, torch.Tensor],
 ) -> None:
     tensors = {f"model/{name}": parameter.detach() for name, parameter in parameters.items()}
+    tensors |= {f"average/{name}": value for name, value in average.items()}
     for name, parameter in parameters.items():
         state = optimizer.state.get(parameter, {})
         tensors |= {f"{moment}/{name}": state[moment] for moment in _STATE if moment in state}
@@ -63,9 +71,13 @@ def _fill(
 
 
 def load_checkpoint(
-    folder: Path, parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
+    folder: Path,
+    parameters: dict[str, torch.nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    *,
+    average: Mapping[str, torch.Tensor] | None = None,
 ) -> Progress:
-    """Bring model and optimizer to the last checkpoint; a fresh Progress when there is none.
+    """Bring model, optimizer and running mean to the last checkpoint; a fresh Progress when there is none.
 
     Raises TrainingError when the checkpoint is of another model.
     """
@@ -75,9 +87,14 @@ def load_checkpoint(
     place = places[-1]
     progress = Progress(**read_json(place / "progress.json"))
     tensors = load_file(place / "state.safetensors")
-    lacking = [name for name in parameters if f"model/{name}" not in tensors]
+    wanted = [f"model/{name}" for name in parameters] + [f"average/{name}" for name in average or {}]
+    lacking = [name for name in wanted if name not in tensors]
     if lacking:
-        raise TrainingError(f"{place} has no {lacking[0]}; it is of another student, remove it to start again")
+        raise TrainingError(
+            f"{place} has no {lacking[0].removeprefix('model/')}; it is of another student, remove it to start again"
+        )
+    for name, value in (average or {}).items():
+        value.copy_(tensors[f"average/{name}"])
     for name, parameter in parameters.items():
         with torch.no_grad():
             parameter.copy_(tensors[f"model/{name}"])

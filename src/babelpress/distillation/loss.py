@@ -47,6 +47,18 @@ class SquaredError:
 
 
 @dataclass(frozen=True)
+class Distance:
+    """The Euclidean distance, not squared: small errors weigh as much as they do for a nearest-neighbour search.
+
+    LEAF (Vujanic and Rueckstiess 2025, arXiv 2509.12539) distils with it alone. Unit: length.
+    """
+
+    def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """Return the mean over the batch; its gradient is 0 where the two are equal."""
+        return torch.linalg.vector_norm(student - teacher, dim=1).mean()
+
+
+@dataclass(frozen=True)
 class CosineDistance:
     """1 - cosine of the two embeddings of a sentence. Unit: cosine."""
 
@@ -110,6 +122,7 @@ def terms_of(weights: LossSection) -> dict[str, tuple[float, Term]]:
     """Return the terms with a weight above 0 that compare sentence embeddings."""
     every: dict[str, tuple[float, Term]] = {
         "mse": (weights.mse, SquaredError(weights.mse_reduction)),
+        "l2": (weights.l2, Distance()),
         "cosine": (weights.cosine, CosineDistance()),
         "similarity": (weights.similarity, SimilarityMatching()),
         "distribution": (weights.distribution, ScoreDistribution(weights.temperature)),

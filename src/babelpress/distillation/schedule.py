@@ -14,23 +14,40 @@ _ADAM_BETAS = (0.9, 0.999)
 
 def make_optimizer(parameters: dict[str, torch.nn.Parameter], settings: DistillationSection) -> torch.optim.AdamW:
     """Return AdamW (Loshchilov and Hutter 2019) in its fused form."""
-    groups = decay_groups(parameters, settings.weight_decay)
+    groups = parameter_groups(parameters, weight_decay=settings.weight_decay, embedding_rate=settings.embedding_rate)
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=_ADAM_BETAS, fused=True)
 
 
-def decay_groups(parameters: dict[str, torch.nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Decay the matrices alone: decay would pull the rows of pieces that are never seen towards 0."""
-    decayed = [value for name, value in parameters.items() if value.ndim > 1 and not name.startswith("embeddings.")]
-    others = [value for name, value in parameters.items() if value.ndim == 1 or name.startswith("embeddings.")]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def parameter_groups(
+    parameters: dict[str, torch.nn.Parameter], *, weight_decay: float, embedding_rate: float = 1.0
+) -> list[dict[str, Any]]:
+    """Return the optimizer's groups, each with a `rate` that multiplies the learning rate.
+
+    Only matrices decay, embeddings apart: decay would pull the rows of pieces that are never seen towards 0.
+    """
+    embeddings = {name for name in parameters if name.startswith("embeddings.")}
+    matrices = [value for name, value in parameters.items() if value.ndim > 1 and name not in embeddings]
+    vectors = [value for name, value in parameters.items() if value.ndim == 1 and name not in embeddings]
+    rows = [value for name, value in parameters.items() if name in embeddings]
+    groups = [(matrices, weight_decay, 1.0), (vectors, 0.0, 1.0), (rows, 0.0, embedding_rate)]
+    return [{"params": params, "weight_decay": decay, "rate": rate} for params, decay, rate in groups]
 
 
-def learning_rate(step: int, *, total: int, peak: float, warmup: float) -> float:
-    """Return the rate of a step: linear warm-up over a share of all steps, then half a cosine down to 0.
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group its learning rate for the next step."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["rate"]
 
-    Loshchilov and Hutter 2017 (SGDR), equation 5, with one cycle.
+
+def learning_rate(step: int, *, total: int, peak: float, warmup: float, cycles: int = 1, final: float = 0.0) -> float:
+    """Return the rate of a step: linear warm-up over a share of all steps, then `cycles` halves of a cosine.
+
+    Each falls from the peak to `final` times the peak, and the next starts at the peak again (Loshchilov and Hutter
+    2017, SGDR, equation 5, with cycles of equal length).
     """
     rising = int(total * warmup)
     if step < rising:
         return peak * (step + 1) / rising
-    return peak * 0.5 * (1.0 + math.cos(math.pi * (step - rising) / max(1, total - rising)))
+    done = (step - rising) / max(1, total - rising) * cycles
+    within = done - min(int(done), cycles - 1)
+    return peak * (final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * within)))

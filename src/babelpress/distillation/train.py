@@ -23,12 +23,13 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from babelpress import processes
+from babelpress.distillation.average import Average
 from babelpress.distillation.batches import BatchPlan
 from babelpress.distillation.checkpoint import Progress, load_checkpoint, save_checkpoint
 from babelpress.distillation.feed import Batch, Part, TrainingText, batches_from, read_batch
 from babelpress.distillation.loss import DistillationLoss, LossParts
 from babelpress.distillation.precision import DTYPES, training_precision
-from babelpress.distillation.schedule import learning_rate, make_optimizer
+from babelpress.distillation.schedule import learning_rate, make_optimizer, set_rate
 from babelpress.distillation.tracking import Log, multiplications
 from babelpress.distillation.trainee import PROJECTION, Trainee, is_projection
 from babelpress.encoders import load_encoder
@@ -70,6 +71,7 @@ class Engine:
     prepared: Any
     loss: DistillationLoss
     settings: DistillationSection
+    average: Average | None = None
 
     @property
     def part_tokens(self) -> int:
@@ -99,7 +101,7 @@ def train_student(
         )
     torch.manual_seed(seed)
     engine = make_engine(pressed, folder, train=train, settings=settings)
-    progress = load_checkpoint(folder, engine.parameters, engine.optimizer)
+    progress = load_checkpoint(folder, engine.parameters, engine.optimizer, average=_averaged(engine))
     if engine.accelerator.scaler is not None and progress.scaler:
         engine.accelerator.scaler.load_state_dict(progress.scaler)
     plan = BatchPlan(train.tokens, batch_size=settings.batch_size, seed=seed)
@@ -117,7 +119,10 @@ def train_student(
                 train, plan, epoch=progress.epoch, position=progress.position, tokens=engine.part_tokens,
                 hidden=settings.loss.hidden > 0,
             ):  # fmt: skip
-                rate = learning_rate(progress.step, total=total, peak=settings.learning_rate, warmup=settings.warmup)
+                rate = learning_rate(
+                    progress.step, total=total, peak=settings.learning_rate, warmup=settings.warmup,
+                    cycles=settings.cycles, final=settings.final_learning_rate,
+                )  # fmt: skip
                 figures = take_step(engine, batch, rate=rate, progress=progress)
                 progress.step += 1
                 progress.position += 1
@@ -157,14 +162,14 @@ def make_engine(pressed: Path, folder: Path, *, train: TrainingText, settings: D
     parameters = trainee.learned()
     optimizer = make_optimizer(parameters, settings)
     loss = DistillationLoss(settings.loss, dimensions=targets.dimensions, sample=targets.sample())
+    average = Average(parameters, decay=settings.average) if settings.average else None
     module, prepared = accelerator.prepare(trainee, optimizer)
-    return Engine(accelerator, trainee, module, parameters, optimizer, prepared, loss, settings)
+    return Engine(accelerator, trainee, module, parameters, optimizer, prepared, loss, settings, average)
 
 
 def take_step(engine: Engine, batch: Batch, *, rate: float, progress: Progress) -> dict[str, float]:
     """Train on a batch; return its loss, the loss's terms and the norm of the gradient before it was clipped."""
-    for group in engine.optimizer.param_groups:
-        group["lr"] = rate
+    set_rate(engine.optimizer, rate)
     sentences = len(batch.rows)
     sums: dict[str, torch.Tensor] = {}
     for number, part in enumerate(batch.parts):
@@ -191,6 +196,8 @@ def take_step(engine: Engine, batch: Batch, *, rate: float, progress: Progress) 
         )
     engine.prepared.step()
     engine.prepared.zero_grad()
+    if engine.average is not None:
+        engine.average.update(progress.step + 1)
     return figures
 
 
@@ -281,7 +288,17 @@ def _open_log(engine: Engine, folder: Path, *, step: int) -> Log:
     return Log(folder, engine.accelerator, step, per_token, peak)
 
 
+def _averaged(engine: Engine) -> dict[str, torch.Tensor]:
+    return engine.average.values if engine.average is not None else {}
+
+
 def _end_epoch(engine: Engine, folder: Path, progress: Progress, validation: TrainingText) -> dict[str, float]:
+    """Measure the weights that would be kept, and keep them where they are the best so far."""
+    with engine.average.in_place() if engine.average is not None else nullcontext():
+        return _measure_epoch(engine, folder, progress, validation)
+
+
+def _measure_epoch(engine: Engine, folder: Path, progress: Progress, validation: TrainingText) -> dict[str, float]:
     figures = held_out_figures(engine, validation)
     if not math.isfinite(figures["loss"]):
         raise TrainingError(
@@ -311,7 +328,7 @@ def _save(engine: Engine, folder: Path, progress: Progress) -> None:
     if processes.is_main():
         scaler = engine.accelerator.scaler
         progress.scaler = dict(scaler.state_dict()) if scaler is not None else {}
-        save_checkpoint(folder, progress, engine.parameters, engine.optimizer)
+        save_checkpoint(folder, progress, engine.parameters, engine.optimizer, average=_averaged(engine))
     processes.wait()
 
 
