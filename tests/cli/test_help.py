@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 VERBS = (
     "run", "plan", "press", "distill", "evaluate", "visualize", "card", "report", "check", "compare", "suites",
-    "measure", "speed", "push", "export",
+    "measure", "speed", "push", "export", "fetch",
 )  # fmt: skip
 RECIPES = ("list", "show", "init")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from babelpress.cli import verbs  # noqa: F401 (each module adds its verbs; help shows them in this order)
 
 # isort: split
-from babelpress.cli import check, compare, export, measure, push, recipes, speed  # noqa: F401
+from babelpress.cli import check, compare, export, fetch, measure, push, recipes, speed  # noqa: F401
 from babelpress.cli.app import app
 from babelpress.cli.shared import fail, os_error
 from babelpress.errors import BabelpressError
