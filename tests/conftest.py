@@ -1,12 +1,14 @@
-"""What all tests share: no network, no progress bars, one tiny teacher."""
+"""What all tests share: no network, no progress bars, threads that wait without spinning, one tiny teacher."""
 
 from __future__ import annotations
 
 import os
 
+from babelpress.threads import short_spin
+
 os.environ.update(
     HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1",
-    TRANSFORMERS_VERBOSITY="error",
+    TRANSFORMERS_VERBOSITY="error", **short_spin(os.environ),
 )  # fmt: skip
 
 from pathlib import Path

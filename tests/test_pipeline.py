@@ -18,6 +18,7 @@ from babelpress.pipeline import STAGES, bring_up, open_run
 from babelpress.recipe import Recipe
 from babelpress.stages import read_manifest
 from tests.distillation import RECIPE, write_recipe
+from tests.distillation.examples import use_small_shards
 
 SHORT = ("distillation.epochs=1", "distillation.batch_size=512")
 
@@ -213,6 +214,25 @@ def test_two_runs_that_want_the_same_targets_share_them(tmp_path, tiny_teacher, 
     )
     assert bring_up(other, ["targets"]) == ["corpus", "layers", "targets"]
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.safetensors")} == written
+
+
+def test_a_run_on_fewer_sentences_takes_the_first_shards_of_a_run_on_all(tmp_path, tiny_teacher, monkeypatch):
+    use_small_shards(monkeypatch, rows=256)
+    bring_up(small_run(tmp_path, tiny_teacher), ["targets"])
+    whole = read_json(tmp_path / "run" / "targets" / "index.json")
+    monkeypatch.setattr(targets, "load_encoder", no_teacher)
+    fewer = small_run(tmp_path, tiny_teacher, "distillation.sentences=300", *SHORT[:1], name="fewer")
+    bring_up(fewer, ["distillation"])
+    index = read_json(fewer.path("targets") / "index.json")
+    assert index["key"] == whole["key"]
+    assert index["rows"] == {"train": 512, "validation": whole["rows"]["validation"]}
+    first = ["train-00000.safetensors", "train-00001.safetensors"]
+    assert [name for name in index["shards"] if name.startswith("train")] == first
+    assert index["shards"].items() < whole["shards"].items()
+    assert read_manifest(fewer.path("distillation"))["counts"]["steps"] == 10  # 300 sentences in batches of 32
+    more = small_run(tmp_path, tiny_teacher, "distillation.sentences=301", name="fewer")
+    assert bring_up(more, ["targets"]) == ["targets"]
+    assert read_json(fewer.path("targets") / "index.json") == index
 
 
 def test_other_targets_lie_beside_and_the_first_ones_stay(tmp_path, tiny_teacher):

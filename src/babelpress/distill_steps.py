@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +29,9 @@ def targets_spec(run: Run) -> TargetsSpec:
     layers = LayerPlan.load(run.path("layers") / "plan.json").kept if settings.loss.hidden > 0 else ()
     corpus = run.path("corpus")
     return TargetsSpec(
-        run.teacher, corpus, output_hash(corpus), TextRules.of(settings), layers, settings.target_precision
-    )
+        run.teacher, corpus, output_hash(corpus), TextRules.of(settings), layers, settings.target_precision,
+        sentences=settings.sentences,
+    )  # fmt: skip
 
 
 def targets_folder(run: Run, spec: TargetsSpec) -> Path:
@@ -40,7 +41,8 @@ def targets_folder(run: Run, spec: TargetsSpec) -> Path:
 
 def targets_settings(run: Run) -> Any:
     """Return what the targets depend on."""
-    return {"key": targets_spec(run).key}
+    spec = targets_spec(run)
+    return {"key": spec.key} | ({} if spec.sentences is None else {"sentences": spec.sentences})
 
 
 def targets_are_there(run: Run, folder: Path) -> bool:
@@ -103,7 +105,8 @@ def _train(run: Run, folder: Path) -> TrainingReport:
             student, run.path("corpus"), folder / "tokens", split=split, targets=targets, rules=spec.rules, key=key,
             max_length=longest,
         )  # fmt: skip
-        texts[split] = TrainingText(tokens, targets)
+        limit = run.recipe.distillation.sentences if split is Split.TRAIN else None
+        texts[split] = TrainingText(replace(tokens, limit=limit), targets)
     return train_student(
         student, folder, train=texts[Split.TRAIN], validation=texts[Split.VALIDATION],
         settings=run.recipe.distillation, seed=run.recipe.seed,

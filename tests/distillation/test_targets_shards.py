@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from babelpress.corpus.sentence import Split
 from babelpress.distillation import targets as module
 from babelpress.distillation.shards import write_shard
 from babelpress.distillation.targets import all_there, compute_targets, describe_shards, open_targets
+from babelpress.distillation.tokens import build_token_store
 from babelpress.errors import TrainingError
 from babelpress.teacher import read_teacher
 from tests.distillation.examples import (
@@ -82,7 +84,7 @@ def test_only_the_missing_shard_is_computed_and_comes_out_the_same(spec, whole, 
     monkeypatch.setattr(
         module._Encoder,
         "encode",
-        lambda self, shard, advance: encoded.append(shard.texts) or encode(self, shard, advance),
+        lambda self, shard, *rest: encoded.append(shard.texts) or encode(self, shard, *rest),
     )
     with caplog.at_level(logging.WARNING, logger="babelpress"):
         compute(spec, whole)
@@ -244,3 +246,74 @@ def test_the_description_names_every_shard_with_its_rows_and_checksum(spec, whol
 def test_the_description_is_written_the_same_every_time(spec, whole):
     """A stage's result is known by its bytes; safetensors gives a file's facts in any order."""
     assert len({str(describe_shards(spec, whole)) for _ in range(20)}) == 1
+
+
+# --- fewer sentences ----------------------------------------------------------------------------
+
+
+def limited(spec, sentences):
+    return replace(spec, sentences=sentences)
+
+
+@pytest.mark.parametrize(
+    ("sentences", "sizes"),
+    [(1, [4]), (4, [4]), (5, [4, 4]), (8, [4, 4]), (9, [4, 4, 2]), (10, [4, 4, 2]), (11, [4, 4, 2]), (None, [4, 4, 2])],
+)
+def test_fewer_sentences_want_the_first_shards_as_whole_as_the_corpus_has_them(spec, sentences, sizes):
+    fewer = limited(spec, sentences)
+    assert fewer.shards(Split.TRAIN) == sizes
+    assert fewer.rows(Split.TRAIN) == sum(sizes)
+    assert (fewer.shards(Split.VALIDATION), fewer.rows(Split.VALIDATION)) == ([2], 2)
+
+
+def test_100_000_of_879_022_sentences_are_two_shards(spec, monkeypatch):
+    use_small_shards(monkeypatch, rows=65_536)
+    monkeypatch.setattr(module, "count_rows", lambda corpus, split: 879_022)
+    assert limited(spec, 100_000).shards(Split.TRAIN) == [65_536, 65_536]
+    assert len(limited(spec, 100_000).shards(Split.VALIDATION)) == len(spec.shards(Split.TRAIN)) == 14
+
+
+def test_how_many_sentences_are_wanted_is_no_part_of_the_key(spec):
+    assert limited(spec, 4).key == spec.key
+    assert limited(spec, 4).shard_key(Split.TRAIN, 0) == spec.shard_key(Split.TRAIN, 0)
+
+
+def test_a_run_on_fewer_sentences_makes_its_shards_alone_and_a_run_on_all_the_rest(spec, whole, tmp_path, monkeypatch):
+    read = []
+    read_shards = module.read_shards
+    monkeypatch.setattr(
+        module,
+        "read_shards",
+        lambda *given: (read.append((given[1], shard.number)) or shard for shard in read_shards(*given)),
+    )
+    folder, fewer = tmp_path / "fewer", limited(spec, 5)
+    targets = compute(fewer, folder)
+    assert read == [(Split.TRAIN, 0), (Split.TRAIN, 1), (Split.VALIDATION, 0)]  # and no further
+    assert targets.rows == 8
+    assert sorted(path.name for path in folder.iterdir()) == [NAMES[0], NAMES[1], NAMES[3]]
+    assert list(describe_shards(fewer, folder)) == [NAMES[0], NAMES[1], NAMES[3]]
+    assert all_there(fewer, folder)
+    assert not all_there(spec, folder)
+    before = stamps(folder)
+    compute(spec, folder)
+    assert {name: stamp for name, stamp in stamps(folder).items() if name in before} == before
+    assert contents(folder) == contents(whole)
+
+
+def test_a_run_on_fewer_sentences_takes_the_shards_of_a_run_on_all(spec, whole, monkeypatch):
+    monkeypatch.setattr(module, "load_encoder", lambda *_, **__: pytest.fail("the teacher was loaded"))
+    before = stamps(whole)
+    assert compute(limited(spec, 3), whole).rows == 4
+    assert stamps(whole) == before
+
+
+def test_tokens_of_fewer_sentences_are_those_of_the_shards_that_are_wanted(spec, whole, teacher, corpus, tmp_path):
+    stores = [
+        build_token_store(
+            teacher.folder, corpus, tmp_path / str(sentences), split=Split.TRAIN, rules=spec.rules, key="key",
+            targets=open_targets(limited(spec, sentences), whole, Split.TRAIN), max_length=126,
+        )
+        for sentences in (5, None)
+    ]  # fmt: skip
+    assert [store.rows for store in stores] == [8, 10]
+    assert [stores[0].sentence(row) for row in range(8)] == [stores[1].sentence(row) for row in range(8)]

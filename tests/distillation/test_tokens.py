@@ -209,10 +209,26 @@ def test_tokens_of_another_student_or_other_targets_are_made_again(corpus, spell
 
 
 @pytest.mark.usefixtures("small_shards")
-@pytest.mark.parametrize("rows", [(4, 4, 1), (4, 4, 3), (4, 4), (4, 4, 4, 1), (4, 4, 2, 4)])
+@pytest.mark.parametrize("rows", [(4, 4, 1), (4, 4, 3), (4, 3), (4, 4, 4, 1), (4, 4, 2, 4)])
 def test_targets_of_another_corpus_are_refused_not_trained_on(corpus, speller, tmp_path, rows):
     with pytest.raises(TrainingError, match=rf"the targets cover {sum(rows)} sentences, the corpus has .* or more"):
         build(speller, corpus, tmp_path, whole_ends(*rows))
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_targets_of_the_first_shards_alone_give_tokens_of_these_and_read_no_further(
+    corpus, speller, tmp_path, monkeypatch
+):
+    whole = build(speller, corpus, tmp_path / "whole", whole_ends(4, 4, 2))
+    read = []
+    monkeypatch.setattr(
+        module, "read_shards", lambda *given: (read.append(shard.number) or shard for shard in read_shards(*given))
+    )
+    store = build(speller, corpus, tmp_path / "first", whole_ends(4, 4))
+    assert read == [0, 1]
+    assert store.rows == 8
+    assert [store.sentence(row) for row in range(8)] == [whole.sentence(row) for row in range(8)]
+    assert list(stamps(tmp_path / "first")) == NAMES[:2]
 
 
 def test_a_shard_of_other_rows_is_not_taken_for_whole(corpus, speller, tmp_path):

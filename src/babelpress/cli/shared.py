@@ -16,6 +16,7 @@ from rich.logging import RichHandler
 from rich.text import Text
 
 from babelpress import progress
+from babelpress.threads import short_spin
 
 AGAIN = "stopped; run the same command again to go on from here"
 
@@ -78,9 +79,10 @@ def os_error(error: OSError) -> str:
 
 
 def set_up(*, quiet: bool, verbose: int) -> None:
-    """Decide, before any library is imported, how much is said."""
+    """Decide, before any library is imported, how much is said and how threads wait."""
     import os
 
+    os.environ.update(short_spin(os.environ))
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -39,15 +39,18 @@ def facts_of(path: Path) -> dict[str, str]:
         return dict(sorted((file.metadata() or {}).items()))
 
 
-def fault_of(path: Path, *, key: str, rows: int, whole: bool = True) -> str | None:
-    """Say what is wrong with a shard, None when nothing is; `whole` reads all of it to compare checksums."""
+def fault_of(path: Path, *, key: str, rows: int | None, whole: bool = True) -> str | None:
+    """Say what is wrong with a shard, None when nothing is; `whole` reads all of it to compare checksums.
+
+    Where `rows` is None, it may have any number of them.
+    """
     if not path.is_file():
         return "missing"
     try:
         facts = facts_of(path)
         if facts.get("key") != key:
             return "of other data"
-        if facts.get("rows") != str(rows):
+        if rows is not None and facts.get("rows") != str(rows):
             return f"of {facts.get('rows')} rows, not {rows}"
         if whole and checksum(open_shard(path)) != facts.get("xxh3"):
             return "damaged (its checksum differs)"

@@ -1,9 +1,9 @@
 """The teacher's embeddings of a corpus: computed once, fp16, in shards that every run of the same key shares.
 
 The key is made of all that the values depend on: the teacher's weights, the corpus, and the rules by which
-rows become texts. A shard is whole or absent, so that whatever is killed loses its unfinished shards alone; of
-several processes each makes its own. Rows keep the corpus's order; within a shard, texts are encoded by
-length, so that nothing is spent on padding.
+rows become texts. A shard is whole or absent; what is done of one that is being made is kept beside it (`parts.py`),
+so that whatever is killed loses minutes of work. Of several processes each makes its own shards. Rows keep the
+corpus's order; within a shard, texts are encoded by length, so that nothing is spent on padding.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from babelpress import processes
 from babelpress.corpus.build import count_rows
 from babelpress.corpus.sentence import Split
+from babelpress.distillation.parts import Part, Values, find_part, part_path
 from babelpress.distillation.precision import bf16_is_fast
 from babelpress.distillation.shards import Tensors, facts_of, fault_of, open_shard, write_shard
 from babelpress.distillation.texts import SHARD_ROWS, Cut, TextRules, TextShard, cut_shard, read_shards
@@ -51,7 +52,11 @@ _CPU_TOKENS, _GPU_TOKENS = 4096, 131_072
 
 @dataclass(frozen=True)
 class TargetsSpec:
-    """What targets are of: everything their values depend on."""
+    """What targets are of: everything their values depend on, and how many are wanted.
+
+    With `sentences`, only those shards of the train split are wanted that hold its first so many rows. They are the
+    whole corpus's shards, so that a run on fewer sentences shares them with a run on all.
+    """
 
     teacher: Teacher
     corpus: Path
@@ -59,6 +64,7 @@ class TargetsSpec:
     rules: TextRules
     layers: tuple[int, ...] = ()  # whose mean hidden states are kept as well
     precision: TargetPrecision = TargetPrecision.AUTO
+    sentences: int | None = None  # no part of the key
 
     @property
     def key(self) -> str:
@@ -77,13 +83,14 @@ class TargetsSpec:
         return f"{self.key}/{split.value}/{number}"
 
     def rows(self, split: Split) -> int:
-        """Return the sentences of a split."""
-        return count_rows(self.corpus, split)
+        """Return the rows of a split's shards: its sentences or, with `sentences`, as many and the rest of a shard."""
+        return sum(self.shards(split))
 
     def shards(self, split: Split) -> list[int]:
-        """Return the rows of each shard of a split."""
-        rows = self.rows(split)
-        return [min(SHARD_ROWS, rows - first) for first in range(0, rows, SHARD_ROWS)]
+        """Return the rows of each shard of a split that is wanted."""
+        rows = count_rows(self.corpus, split)
+        wanted = rows if self.sentences is None or split is not Split.TRAIN else min(rows, self.sentences)
+        return [min(SHARD_ROWS, rows - first) for first in range(0, wanted, SHARD_ROWS)]
 
 
 @dataclass(frozen=True)
@@ -156,17 +163,26 @@ def _make(spec: TargetsSpec, folder: Path, missing: dict[Split, list[int]]) -> N
         encoder = _Encoder(spec)
         told = processes.from_main(encoder.choose(spec.precision) if processes.is_main() else {})
         encoder.use(told["precision"])
-        own = [pair for pair in _numbered(missing) if pair[0] % processes.count() == processes.rank()]
-        total = sum(spec.shards(split)[shard] for _, split, shard in own)
-        wanted = {(split, shard) for _, split, shard in own}
-        with bar("targets: teacher", total=total, unit="sentences") as advance:
+        parts = {
+            (split, shard): find_part(
+                shard_path(folder, split, shard), key=spec.shard_key(split, shard), precision=told["precision"]
+            )
+            for split, shard in processes.share((split, shard) for split in SPLITS for shard in missing[split])
+        }
+        sizes = {split: spec.shards(split) for split in SPLITS}
+        total = sum(sizes[split][shard] for split, shard in parts)
+        start = sum(part.done for part in parts.values())
+        with bar("targets: teacher", total=total, unit="sentences", start=start) as advance:
             for split in SPLITS:
-                for shard in read_shards(spec.corpus, split, spec.rules) if missing[split] else ():
-                    if (split, shard.number) in wanted:
-                        tensors = encoder.encode(shard, advance)
+                end = max((shard + 1 for of, shard in parts if of is split), default=0)
+                for shard in islice(read_shards(spec.corpus, split, spec.rules), end):
+                    if (split, shard.number) in parts:
+                        part = parts[split, shard.number]
+                        tensors = encoder.encode(shard, advance, part)
                         path = shard_path(folder, split, shard.number)
                         key = spec.shard_key(split, shard.number)
                         write_shard(path, tensors, key=key, rows=len(shard.texts), more=told)
+                        part.path.unlink(missing_ok=True)
 
 
 def check_length(teacher: Teacher, rules: TextRules) -> None:
@@ -228,15 +244,12 @@ def _missing(spec: TargetsSpec, folder: Path) -> dict[Split, list[int]]:
             fault = fault_of(path, key=spec.shard_key(split, number), rows=rows)
             if fault:
                 missing[split].append(number)
+            else:
+                part_path(path).unlink(missing_ok=True)  # a kill may have come before it was removed
             if fault and fault != "missing":
                 logger.warning("%s is %s; it is made again", path, fault)
             advance()
     return missing
-
-
-def _numbered(missing: dict[Split, list[int]]) -> list[tuple[int, Split, int]]:
-    every = [(split, shard) for split in SPLITS for shard in missing[split]]
-    return [(number, split, shard) for number, (split, shard) in enumerate(every)]
 
 
 class _Encoder:
@@ -270,12 +283,16 @@ class _Encoder:
         faithful = fidelity >= FAITHFUL or wanted is TargetPrecision.BF16
         return {"precision": "bf16" if faithful else "fp32", "fidelity": f"{fidelity:.7f}"}
 
-    def encode(self, shard: TextShard, advance: Callable[[int], None]) -> Tensors:
-        """Return the tensors of a shard."""
+    def encode(self, shard: TextShard, advance: Callable[[int], None], part: Part | None = None) -> Tensors:
+        """Return the tensors of a shard, of which a part may be done already."""
         cuts = cut_shard(self._tokenizer, shard)
         order = np.argsort([len(cut.ids) for cut in cuts], kind="stable")
-        values: dict[str, NDArray[np.float16]] = {}
+        values: Values = part.begin(order) if part else {}
+        at, done = 0, part.done if part else 0
         for rows in token_batches(order, cuts, tokens=_GPU_TOKENS if self._device.type == "cuda" else _CPU_TOKENS):
+            at += len(rows)
+            if at <= done:
+                continue
             with torch.inference_mode():
                 found = self._embed([cuts[row].ids for row in rows])
             for name, tensor in found.items():
@@ -287,6 +304,8 @@ class _Encoder:
                 place = values.setdefault(name, np.empty((len(cuts), *tensor.shape[1:]), dtype=np.float16))
                 place[rows] = tensor.half().cpu().numpy()
             advance(len(rows))
+            if part and at < len(order):
+                part.save(values, order[:at])
         ends = np.array([cut.end for cut in cuts], dtype=np.int32)
         return {"ends": torch.from_numpy(ends), **{name: torch.from_numpy(array) for name, array in values.items()}}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,13 @@ from babelpress.vocabulary.count import open_tokenizer
 
 @dataclass(frozen=True)
 class TokenStore:
-    """All sentences' ids. In a shard, sentence i is `ids[offsets[i]:offsets[i + 1]]`, special tokens included."""
+    """Sentences' ids. In a shard, sentence i is `ids[offsets[i]:offsets[i + 1]]`, special tokens included.
+
+    With `limit`, only the first so many sentences count.
+    """
 
     shards: tuple[Tensors, ...]
+    limit: int | None = None
 
     @cached_property
     def _views(self) -> list[tuple[NDArray[np.generic], NDArray[np.int64]]]:
@@ -35,7 +40,8 @@ class TokenStore:
     @property
     def rows(self) -> int:
         """Return the number of sentences."""
-        return sum(len(shard["offsets"]) - 1 for shard in self.shards)
+        every = sum(len(shard["offsets"]) - 1 for shard in self.shards)
+        return every if self.limit is None else min(self.limit, every)
 
     @property
     def tokens(self) -> int:
@@ -72,7 +78,7 @@ def build_token_store(
     student: Path, corpus: Path, folder: Path, *, split: Split, targets: Targets, rules: TextRules, key: str,
     max_length: int,
 ) -> TokenStore:  # fmt: skip
-    """Tokenize a split as the teacher saw it; whole shards that are there are kept, each process does its share.
+    """Tokenize what the teacher saw of a split; whole shards that are there are kept, each process does its share.
 
     `max_length` is the student's own limit in tokens; `key` stands for the student's tokenizer and the
     targets. Raises TrainingError when the targets belong to another corpus.
@@ -85,9 +91,9 @@ def build_token_store(
     wanted = set(processes.share(range(shards)))
     seen = 0
     with bar(f"tokens: {split.value}", total=targets.rows // processes.count(), unit="sentences") as advance:
-        for shard in read_shards(corpus, split, rules):
+        for shard in islice(read_shards(corpus, split, rules), shards):
             seen += len(shard.texts)
-            if shard.number >= shards or len(shard.texts) != len(targets.ends(shard.number)):
+            if len(shard.texts) != len(targets.ends(shard.number)):
                 break
             path = shard_path(folder, split, shard.number)
             own_key = f"{key}/{split.value}/{shard.number}"

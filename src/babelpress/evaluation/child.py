@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from babelpress.errors import EvaluationError
+from babelpress.threads import short_spin
 
 _TAIL = 1 << 16  # bytes of standard error that are looked through for the last line
 _PATIENCE = 10.0  # seconds in which a process that has closed its output must end by itself
@@ -90,6 +91,6 @@ class Child:
 
 
 def _environment() -> dict[str, str]:
-    """Return this process's environment with its search path for modules, and less talk of libraries."""
+    """Return this process's environment with its search path for modules, less talk of libraries, and short spins."""
     path = os.pathsep.join(entry or "." for entry in sys.path)
-    return {**_QUIET, **os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    return {**_QUIET, **short_spin(os.environ), **os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
