@@ -1,9 +1,12 @@
-"""Train on a store of 20 million sentences, and show that memory does not know how many there are.
+"""Memory of a training: it knows neither how many sentences there are nor how many steps were taken.
 
     python benchmarks/memory.py [--steps 20]
+    python benchmarks/memory.py --long 5000 [--batch 32]
 
-Each size is a process of its own: the reference student's shape (4 x 384, 15,424 rows), batch 512. Shards
-are real files, linked so that 20 million rows need the disk of one shard. What counts is memory of the
+The first trains on stores of 65,536 and of 20 million sentences; the second takes many steps, in fp32, with batches
+of ever new numbers of tokens, and prints the memory every 200 steps, with free memory given back to the system as the
+training does it, and without. Each row is a process of its own: the reference student's shape (4 x 384, 15,424 rows).
+Shards are real files, linked so that 20 million rows need the disk of one shard. What counts is memory of the
 process's own (RssAnon); pages of the mapped files belong to the page cache, which gives them back.
 """
 
@@ -48,8 +51,12 @@ def make_store(folder: Path, rows: int) -> None:
             os.link(first, shard_path(folder / kind, Split.TRAIN, number))
 
 
-def train(folder: Path, steps: int) -> None:
+EVERY = 200  # steps
+
+
+def train(folder: Path, steps: int, *, batch_size: int = 512, keep: bool = False, every: int | None = None) -> None:
     from babelpress.corpus.sentence import Split
+    from babelpress.distillation import train as module
     from babelpress.distillation.batches import BatchPlan
     from babelpress.distillation.checkpoint import Progress
     from babelpress.distillation.feed import TrainingText, batches_from
@@ -57,6 +64,7 @@ def train(folder: Path, steps: int) -> None:
     from babelpress.distillation.targets import Targets
     from babelpress.distillation.tokens import TokenStore
     from babelpress.distillation.train import make_engine, take_step
+    from babelpress.memory import own_memory, release_memory
     from babelpress.recipe import DistillationSection
 
     def shards(kind: str) -> tuple:
@@ -64,36 +72,67 @@ def train(folder: Path, steps: int) -> None:
         return tuple(open_shard(path) for path in paths)
 
     text = TrainingText(TokenStore(shards("tokens")), Targets(shards("targets")))
-    settings = DistillationSection(batch_size=512, trackers=())
+    settings = DistillationSection(batch_size=batch_size, trackers=(), precision="fp32" if every else "auto")
     engine = make_engine(folder / "student", folder, train=text, settings=settings)
-    plan = BatchPlan(text.tokens, batch_size=512, seed=20)
-    for number, batch in enumerate(batches_from(text, plan, epoch=0, position=0, tokens=engine.part_tokens)):
+    plan = BatchPlan(text.tokens, batch_size=batch_size, seed=20)
+    found = []
+    for number, batch in enumerate(batches_from(text, plan, epoch=0, position=0, tokens=engine.part_tokens), start=1):
         take_step(engine, batch, rate=2e-5, progress=Progress())
-        if number + 1 == steps:
+        if not keep and number % module._RELEASE_EVERY == 0:
+            release_memory()
+        if number == steps or (every and number % every == 0):
+            found.append(f"{own_memory() / 2**20:.0f}")
+        if number == steps:
             break
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    own = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon"))
-    print(f"{text.tokens.rows:,} {own / 1024:.0f}")
+    print(f"{text.tokens.rows:,} {' '.join(found)}")
+
+
+def make_model(folder: Path) -> None:
+    from tests.tiny import SPECIAL, make_teacher, words
+
+    pieces = list(words(5_000))
+    make_teacher(
+        folder / "student", layers=4, hidden=384, heads=12, feed_forward=1536, positions=512, pieces=pieces,
+        spare_rows=15_424 - len(pieces) - len(SPECIAL) - 1,
+    )  # fmt: skip
+
+
+def many_steps(steps: int, batch: int) -> None:
+    """Print the memory every so many steps, with and without giving free memory back."""
+    for keep in (False, True):
+        with tempfile.TemporaryDirectory() as name:
+            make_model(Path(name))
+            make_store(Path(name), SIZES[0])
+            command = [sys.executable, __file__, "--train", name, "--long", str(steps), "--batch", str(batch)]
+            out = subprocess.run(
+                [*command, *(["--keep"] if keep else [])], check=True, stdout=subprocess.PIPE, text=True
+            ).stdout
+            label = "kept by the allocator" if keep else "given back as it trains"
+            print(f"free memory {label}, MiB every {EVERY} steps: {' '.join(out.split()[1:])}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--long", type=int, metavar="STEPS")
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--keep", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.train and arguments.long:
+        train(arguments.train, arguments.long, batch_size=arguments.batch, keep=arguments.keep, every=EVERY)
+        return
     if arguments.train:
         train(arguments.train, arguments.steps)
         return
-    from tests.tiny import make_teacher
-
+    if arguments.long:
+        many_steps(arguments.long, arguments.batch)
+        return
     print("| sentences | MiB of the process's own after so many steps |\n| ---: | ---: |")
     for rows in SIZES:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            make_teacher(
-                folder / "student", layers=4, hidden=384, heads=12, feed_forward=1536, positions=512,
-                spare_rows=15_424 - 5_000,
-            )  # fmt: skip
+            make_model(folder)
             make_store(folder, rows)
             command = [sys.executable, __file__, "--train", name, "--steps", str(arguments.steps)]
             out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

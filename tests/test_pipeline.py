@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from babelpress import api
+from babelpress import api, corpus_steps
 from babelpress import stages as module
 from babelpress.corpus.sentence import Split
 from babelpress.distill_steps import targets_folder, targets_spec
@@ -17,6 +17,7 @@ from babelpress.files import read_json, write_text
 from babelpress.pipeline import STAGES, bring_up, open_run
 from babelpress.recipe import Recipe
 from babelpress.stages import read_manifest
+from babelpress.steps import dump_training
 from tests.distillation import RECIPE, write_recipe
 from tests.distillation.examples import use_small_shards
 
@@ -302,3 +303,32 @@ def test_other_trackers_do_not_write_the_student_again(tmp_path, tiny_teacher):
     bring_up(small_run(tmp_path, tiny_teacher, *SHORT), ["student"])
     watched = small_run(tmp_path, tiny_teacher, *SHORT, "distillation.trackers=[tensorboard]")
     assert bring_up(watched, ["student"]) == []
+
+
+def test_settings_that_came_later_leave_the_training_of_an_older_run_valid(tmp_path, tiny_teacher):
+    recipe = Recipe.parse(RECIPE.format(teacher=tiny_teacher))
+    run = open_run(recipe, output=tmp_path / "run")
+    known = {*dump_training(run), *dump_training(run)["loss"]}
+    assert not known & {"seed", "sentences", "embedding_rate", "cycles", "final_learning_rate", "average", "l2"}
+    for change, name in (("distillation.average=0.9", "average"), ("distillation.sentences=100", "sentences")):
+        assert name in dump_training(open_run(recipe.override([change]), output=tmp_path / "run"))
+    changed = open_run(recipe.override(["distillation.loss.l2=0.5"]), output=tmp_path / "run")
+    assert dump_training(changed)["loss"]["l2"] == 0.5
+
+
+def test_another_order_of_batches_trains_again_and_leaves_the_corpus(tmp_path, tiny_teacher):
+    bring_up(small_run(tmp_path, tiny_teacher, *SHORT), ["distillation"])
+    again = small_run(tmp_path, tiny_teacher, *SHORT, "distillation.seed=21")
+    assert bring_up(again, ["distillation"]) == ["distillation"]
+
+
+@pytest.mark.parametrize(("few", "warnings"), [(2.0, 1), (0.0, 0)])  # all texts count as too few, or none is enough
+def test_a_corpus_without_long_texts_is_said_to_be_one_before_anything_is_computed(
+    tmp_path, tiny_teacher, caplog, monkeypatch, few, warnings
+):
+    monkeypatch.setattr(corpus_steps, "_FEW", few)
+    long = ("distillation.max_length=32", "distillation.long_length=96", "distillation.long_share=0.02")
+    for name, changes in (("long", long), ("short", ())):
+        with caplog.at_level("WARNING"):
+            bring_up(small_run(tmp_path, tiny_teacher, *changes, name=name), ["corpus"])
+    assert len([one for one in caplog.records if "long_share is 0.02" in one.getMessage()]) == warnings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -10,11 +11,16 @@ from typing import Any
 from babelpress.corpus.build import build_corpus
 from babelpress.corpus.bundled import held_out_meanings, load_meanings
 from babelpress.corpus.contamination import EMBEDDED, SuiteTexts
-from babelpress.corpus.sentence import BadLine, Sentence
+from babelpress.corpus.sentence import BadLine, Sentence, Split
 from babelpress.corpus.sources import read_source, source_files
 from babelpress.files import hash_file, hash_json, write_json
 from babelpress.recipe import CITATION, FileSource, PiecesSource
-from babelpress.steps import Run, copies, dump
+from babelpress.steps import Run, copies, dump, first_texts
+
+logger = logging.getLogger(__name__)
+
+_SAMPLE = 4096  # texts
+_FEW = 0.001  # share of long texts below which a corpus counts as one of sentences alone
 
 
 def corpus_settings(run: Run) -> Any:
@@ -53,7 +59,30 @@ def make_corpus(run: Run, folder: Path) -> dict[str, Any]:
     )  # fmt: skip
     found = asdict(report) if recipe.corpus.decontaminate else {**asdict(report), "contamination": None}
     write_json(folder / "report.json", found)
-    return found
+    return {**found, "long_texts_of_sample": _look_for_long_texts(run, folder)}
+
+
+def _look_for_long_texts(run: Run, folder: Path) -> int | None:
+    """Count the texts of a sample that are longer than most texts are cut at, where the recipe wants long ones.
+
+    A corpus without any still gives long texts, of sentences that follow each other in it; they say little of how
+    the teacher reads a passage, and that is said before hours are spent on them.
+    """
+    from babelpress.vocabulary.count import open_tokenizer
+
+    settings = run.recipe.distillation
+    if settings.long_length is None:
+        return None
+    tokenizer = open_tokenizer(run.teacher.folder / "tokenizer.json")
+    texts = first_texts(folder, Split.TRAIN, _SAMPLE)
+    longer = sum(len(found.ids) > settings.max_length for found in tokenizer.encode_batch_fast(texts))
+    if longer < _FEW * len(texts):
+        logger.warning(
+            "distillation.long_share is %g, but %s of %s texts of the corpus have more than %s tokens: long texts will "
+            "be made of sentences that follow each other by chance; add a source of passages, or set long_share to 0",
+            settings.long_share, f"{longer:,}", f"{len(texts):,}", settings.max_length,
+        )  # fmt: skip
+    return longer
 
 
 def _test_data(run: Run) -> Any:

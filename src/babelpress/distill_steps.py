@@ -69,7 +69,13 @@ def make_targets(run: Run, folder: Path) -> dict[str, Any]:
 
 def distillation_settings(run: Run) -> Any:
     """Return what the training depends on besides its inputs."""
-    return {"distillation": dump_training(run), "seed": run.recipe.seed}
+    return {"distillation": dump_training(run), "seed": training_seed(run)}
+
+
+def training_seed(run: Run) -> int:
+    """Return what decides the order of the batches."""
+    own = run.recipe.distillation.seed
+    return run.recipe.seed if own is None else own
 
 
 def make_distillation(run: Run, folder: Path) -> dict[str, Any]:
@@ -109,5 +115,5 @@ def _train(run: Run, folder: Path) -> TrainingReport:
         texts[split] = TrainingText(replace(tokens, limit=limit), targets)
     return train_student(
         student, folder, train=texts[Split.TRAIN], validation=texts[Split.VALIDATION],
-        settings=run.recipe.distillation, seed=run.recipe.seed,
+        settings=run.recipe.distillation, seed=training_seed(run),
     )  # fmt: skip

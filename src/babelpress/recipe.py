@@ -285,6 +285,9 @@ class StudentSection(_Section):
     fold_projection: bool = True
 
 
+LOSS_TERMS = ("mse", "l2", "cosine", "similarity", "distribution", "hidden")
+
+
 class LossSection(_Section):
     """Weights of the loss terms, all on normalised embeddings; a weight of 0 leaves a term out.
 
@@ -324,9 +327,11 @@ class DistillationSection(_Section):
     `sentences` trains on the first so many of the corpus, whose order is that of hashes: a fair sample. Runs that
     differ in it share their targets. The learning rate falls from its peak to `final_learning_rate` times the peak,
     in `cycles` that start again at the peak; `embedding_rate` multiplies it for the embeddings. With `average`, the
-    weights that are kept are a running mean of those trained, of which each step leaves this share.
+    weights that are kept are a running mean of those trained, of which each step leaves this share. `seed` decides the
+    order of the batches, the recipe's unless given.
     """
 
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
     sentences: int | None = Field(default=None, ge=1)
     epochs: int = Field(default=3, ge=1)
     batch_size: int = Field(default=128, ge=1)

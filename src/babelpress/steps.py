@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_ADDED = ("sentences", "embedding_rate", "cycles", "final_learning_rate", "average")  # to distillation since 0.1
+# Settings of distillation that came after 0.1.
+_ADDED = ("seed", "sentences", "embedding_rate", "cycles", "final_learning_rate", "average")
 _ADDED_LOSSES = ("l2",)
 
 

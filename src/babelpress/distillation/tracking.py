@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from babelpress import processes
 from babelpress.errors import TrainingError
 from babelpress.files import write_text
+from babelpress.memory import own_memory
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -36,8 +37,8 @@ class Log:
     """Means of the last steps, written every few of them; behind a resume no step stands there twice.
 
     Lines have `step`, `epoch`, `lr`, `loss`, the loss's terms, `gradient_norm`, `sentences_per_second`,
-    `tokens_per_second` (of all processes), `padding` (share of the tokens; packed text has none), and
-    `peak_share` (of what matrix products reach here). Held-out figures are lines of their own.
+    `tokens_per_second` (of all processes), `padding` (share of the tokens; packed text has none), `peak_share` (of
+    what matrix products reach here) and `memory_mib` (the main process's own). Held-out figures are lines of their own.
     """
 
     folder: Path
@@ -83,6 +84,7 @@ class Log:
             "sentences_per_second": round(sentences / seconds, 1),
             "tokens_per_second": round(tokens / seconds, 1),
             "padding": 0.0,
+            "memory_mib": round(own_memory() / 2**20),
             "peak_share": round(tokens * self.operations_per_token / seconds / self.peak / processes.count(), 4),
         }
         self._sums, self._steps, self._since = {}, 0, now

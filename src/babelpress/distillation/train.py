@@ -36,6 +36,7 @@ from babelpress.encoders import load_encoder
 from babelpress.errors import Stopped, TrainingError
 from babelpress.files import replace_file
 from babelpress.machine import matrix_peak
+from babelpress.memory import release_memory
 from babelpress.packed import width_of
 from babelpress.progress import bar
 from babelpress.recipe import DistillationSection, Precision
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _AGREE_EVERY = 8  # steps after which processes tell each other that they were asked to stop
+_RELEASE_EVERY = 50  # steps after which free memory goes back to the system
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ def train_student(
                     tokens=batch.own_tokens * processes.count(),
                 )  # fmt: skip
                 advance(len(batch.rows), note=f"loss {figures['loss']:.4f}")
+                if progress.step % _RELEASE_EVERY == 0:
+                    release_memory()
                 stopping = _all_hear(stop, progress.step)
                 if (stopping or progress.step % settings.checkpoint_steps == 0) and progress.position < plan.steps:
                     _save(engine, folder, progress)

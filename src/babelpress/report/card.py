@@ -94,6 +94,7 @@ def render_card(
         licence_text=_licence_text(recipe, teacher),
         credits=list_credits(recipe, teacher),
         loss_words=_loss_words(recipe.distillation.loss),
+        schedule_words=_schedule_words(recipe.distillation),
         trained_length=longest,
         beyond=measured_beyond(student, longest),
         long_words=_long_words(recipe.distillation),
@@ -185,6 +186,7 @@ def _loss_words(loss: LossSection) -> str:
     """Return the terms that have a weight, with it, and how embeddings are taken."""
     terms = {
         f"MSE ({loss.mse}, {loss.mse_reduction} over dimensions)": loss.mse,
+        f"distance ({loss.l2})": loss.l2,
         f"cosine ({loss.cosine})": loss.cosine,
         f"similarities of pairs ({loss.similarity})": loss.similarity,
         f"score distributions ({loss.distribution}, temperature {loss.temperature})": loss.distribution,
@@ -193,6 +195,18 @@ def _loss_words(loss: LossSection) -> str:
     shorter = f", also of the first {' and '.join(map(str, loss.matryoshka))} dimensions" if loss.matryoshka else ""
     centred = ", centred by the teacher's mean" if loss.centre else ""
     return " + ".join(words for words, weight in terms.items() if weight) + centred + shorter
+
+
+def _schedule_words(settings: DistillationSection) -> str:
+    """Return what a recipe adds to a plain half of a cosine over all sentences."""
+    parts = [
+        f"in {settings.cycles} cycles" if settings.cycles > 1 else "",
+        f"to {100 * settings.final_learning_rate:g} % of it" if settings.final_learning_rate else "",
+        f"{settings.embedding_rate:g} times it for the embeddings" if settings.embedding_rate != 1.0 else "",
+        f"running mean of the weights {settings.average:g}" if settings.average else "",
+        f"the first {settings.sentences:,} sentences" if settings.sentences else "",
+    ]
+    return "".join(f", {part}" for part in parts if part)
 
 
 def _long_words(settings: DistillationSection) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from babelpress.recipe import LOSS_TERMS
 from babelpress.report.style import INK, LINE, RUN_COLOURS, house_style, new_figure, save, tidy
 
 if TYPE_CHECKING:
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_TERMS = ("mse", "cosine", "similarity", "distribution", "hidden")
 _HELD_OUT = "held_out_loss"
 _MOST = 1_000
-_COLOURS = ("#30638e", "#edae49", "#00798c", "#9d4edd", "#6a994e", "#8d6e63")
+_COLOURS = ("#30638e", "#edae49", "#00798c", "#9d4edd", "#6a994e", "#8d6e63", "#c1666b")
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def read_training(log: Path, *, most: int = _MOST) -> Training:
             continue
         step = int(figures.pop("step"))
         (held_out if any(name.startswith("held_out_") for name in line) else training).add(step, figures)
-        terms |= dict.fromkeys(name for name in figures if name.partition("@")[0] in _TERMS)
+        terms |= dict.fromkeys(name for name in figures if name.partition("@")[0] in LOSS_TERMS)
     return Training(training.curve(("loss", *terms, "lr")), held_out.curve((_HELD_OUT,)))
 
 

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from babelpress.evaluation.means import Groups
 from babelpress.evaluation.suites import find_suite
 from babelpress.recipe import (
+    LOSS_TERMS,
     DistillationSection,
     KeptRows,
     LayerMethod,
@@ -96,7 +97,7 @@ def _vocabulary_words(section: VocabularySection) -> str:
 
 def loss_words(loss: LossSection) -> str:
     """Return the terms that have a weight, and how embeddings are taken."""
-    terms = [f"{name} {getattr(loss, name):g}" for name in ("mse", "cosine", "similarity", "distribution", "hidden")]
+    terms = [f"{name} {getattr(loss, name):g}" for name in LOSS_TERMS]
     with_weight = [term for term in terms if getattr(loss, term.split()[0])]
     extra = [
         f"squares: {loss.mse_reduction} over dimensions" if loss.mse else "",
@@ -110,6 +111,17 @@ def loss_words(loss: LossSection) -> str:
 def _training_words(settings: DistillationSection) -> str:
     stop = f"stops after {plural(settings.patience, 'epoch')} without gain" if settings.patience else "no early stop"
     warmup = f"{percent(settings.warmup, 0)} of the steps" if settings.warmup else "none"
+    more = [
+        f"the first {settings.sentences:,} sentences of the corpus" if settings.sentences else "",
+        f"{settings.cycles} cycles of the learning rate" if settings.cycles > 1 else "",
+        f"down to {percent(settings.final_learning_rate)} of it" if settings.final_learning_rate else "",
+        f"{settings.embedding_rate:g} times that for the embeddings" if settings.embedding_rate != 1.0 else "",
+        f"running mean of the weights ({settings.average:g})" if settings.average else "",
+    ]
+    return "; ".join([_step_words(settings, stop=stop, warmup=warmup), *filter(None, more)])
+
+
+def _step_words(settings: DistillationSection, *, stop: str, warmup: str) -> str:
     return (
         f"{plural(settings.epochs, 'epoch')}, batches of {settings.batch_size:,}, learning rate "
         f"{settings.learning_rate:g}, warm-up {warmup}, weight decay {settings.weight_decay:g}, "
