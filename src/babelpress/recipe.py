@@ -88,6 +88,13 @@ class KeptRows(_Name):
     FITTED = "fitted"
 
 
+class StoredAs(_Name):
+    """Number format of the final student's weights on disk; they are loaded as fp32 in either case."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+
+
 class Pooler(_Name):
     """What happens to BERT's pooler, which sentence embeddings do not use."""
 
@@ -273,7 +280,7 @@ class VocabularySection(_Section):
 
 
 class StudentSection(_Section):
-    """What the student folder holds besides the kept weights.
+    """What the student folder holds besides the kept weights, and how they are stored.
 
     `fold_projection` adds the projection that a student of other dimensions learned, so that its embeddings stand
     beside the teacher's.
@@ -282,6 +289,7 @@ class StudentSection(_Section):
     pooler: Pooler = Pooler.KEEP
     new_rows: NewRows = NewRows.DROPPED
     kept_rows: KeptRows = KeptRows.TEACHER
+    stored_as: StoredAs = StoredAs.FP32
     fold_projection: bool = True
 
 

@@ -27,6 +27,7 @@ from babelpress.recipe import (
     ParallelSource,
     Pooler,
     Recipe,
+    StoredAs,
 )
 from babelpress.student.layers import LayerPlan, plan_layers
 from babelpress.teacher import Teacher
@@ -185,8 +186,10 @@ def texts_by_language(corpus: Path, split: Split) -> dict[str, list[str]]:
 def pressed_settings(run: Run) -> Any:
     """Return what the pressed student depends on besides the plans."""
     fitted = run.recipe.student.kept_rows is KeptRows.FITTED
+    student = dump(run.recipe.student)
+    del student["stored_as"]  # the pressed student is always fp32
     return {
-        "student": dump(run.recipe.student),
+        "student": student,
         "language_exponent": run.recipe.vocabulary.language_exponent if fitted else None,
         "special_text": str(run.recipe.vocabulary.special_text),
         "seed": run.recipe.seed,
@@ -247,6 +250,7 @@ def student_settings(run: Run) -> Any:
         "distillation": dump_training(run),
         "fold_projection": recipe.student.fold_projection,
         "seed": recipe.seed,
+        **({} if recipe.student.stored_as is StoredAs.FP32 else {"stored_as": str(recipe.student.stored_as)}),
     }
 
 
@@ -263,7 +267,10 @@ def make_student(run: Run, folder: Path) -> dict[str, Any]:
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns("manifest.json", "model.safetensors"),
     )
-    replace_weights(run.path("pressed"), run.path("distillation") / "best.safetensors", folder / "model.safetensors")
+    replace_weights(
+        run.path("pressed"), run.path("distillation") / "best.safetensors", folder / "model.safetensors",
+        stored_as=run.recipe.student.stored_as,
+    )  # fmt: skip
     projection = run.path("distillation") / "projection.safetensors"
     if projection.is_file() and run.recipe.student.fold_projection:
         fold_projection(folder, projection)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +100,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(tensors, tuple(files))
 
 
-def save_tensors(path: Path, tensors: dict[str, NDArray[np.float32]]) -> None:
+def save_tensors(path: Path, tensors: Mapping[str, NDArray[np.floating[Any]]]) -> None:
     """Write tensors as safetensors, atomically, with the metadata that transformers asks for."""
     from safetensors.numpy import save_file
 

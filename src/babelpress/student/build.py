@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from babelpress.errors import TrainingError
 from babelpress.files import read_json, write_json, write_text
-from babelpress.recipe import NewRows, Pooler, SpecialText, StudentSection
+from babelpress.recipe import NewRows, Pooler, SpecialText, StoredAs, StudentSection
 from babelpress.student.folder import (
     sentence_bert_config,
     sentence_transformers_config,
@@ -64,12 +65,24 @@ def press_student(
     )  # fmt: skip
 
 
-def replace_weights(pressed: Path, trained: Path, target: Path) -> None:
-    """Write the pressed student's tensors, trained ones in place of those that were trained."""
+def replace_weights(pressed: Path, trained: Path, target: Path, *, stored_as: StoredAs = StoredAs.FP32) -> None:
+    """Write the pressed student's tensors, trained ones in place of those that were trained.
+
+    Raises TrainingError for a weight that fp16 has no number for, where that is asked for.
+    """
     from safetensors.numpy import load_file
 
-    weights = load_file(pressed / "model.safetensors")
-    save_tensors(target, weights | load_file(trained))
+    weights = load_file(pressed / "model.safetensors") | load_file(trained)
+    if stored_as is StoredAs.FP16:
+        largest = float(np.finfo(np.float16).max)
+        for name, tensor in weights.items():
+            if np.abs(tensor).max(initial=0.0) > largest:
+                raise TrainingError(
+                    f"{name} has a weight of {np.abs(tensor).max():.4g}, fp16 ends at {largest:.0f}; set "
+                    "student.stored_as to fp32"
+                )
+            weights[name] = tensor.astype(np.float16)
+    save_tensors(target, weights)
 
 
 def press_weights(
