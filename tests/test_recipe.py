@@ -375,7 +375,10 @@ def test_the_file_is_named_in_its_errors(tmp_path: Path):
     [
         ("no.yaml", "there is no recipe file no.yaml"),
         ("no/where", "there is no recipe file no/where"),
-        ("me5s_v4", "there is no recipe called 'me5s_v4'; shipped: demo, me5s_v3; your own: a path ending in .yaml"),
+        (
+            "me5s_v4",
+            "there is no recipe called 'me5s_v4'; shipped: demo, me5s_cpu, me5s_v3; your own: a path ending in",
+        ),
         ("", "there is no recipe called ''"),
         ("x" * 5000, "there is no recipe called"),
         ("x" * 5000 + ".yaml", "cannot be read as text"),

@@ -17,7 +17,7 @@ from babelpress.tables import exports_table, plan_view, results_table, results_v
 from babelpress.teacher import read_teacher
 from babelpress.vocabulary.fertility import LanguageFertility
 from babelpress.vocabulary.plan import LanguageCoverage
-from tests.export import good_parity
+from tests.export import good_parity, missed_export
 from tests.report.figures import make_results, without_scores
 
 
@@ -183,6 +183,16 @@ def test_a_long_path_is_shown_whole(tmp_path):
 def test_points_that_exports_lose_are_a_dash_where_no_score_was_compared(lost, points):
     export = Export("onnx", "onnx/model.onnx", 3 * 2**20, good_parity(lost=lost))
     assert cells(shown(exports_table([export])), "onnx/model.onnx")[-1] == points
+
+
+def test_an_export_that_was_not_written_has_figures_but_no_size():
+    export = Export("onnx", "onnx/model.onnx", 3 * 2**20, good_parity())
+    text = shown(exports_table([export], [missed_export()]))
+    assert cells(text, "onnx/model_q4.onnx")[:2] == ["–", "0.9911"]
+    assert "not written: onnx-q4 (mean cosine 0.9911 is below 0.995)" in " ".join(text.split())
+    assert "not written" not in shown(exports_table([export]))
+    only = make_results().model_copy(update={"missed_exports": (missed_export(),)})
+    assert "onnx/model_q4.onnx" in shown(results_view(only, Path("runs/try")))
 
 
 @pytest.mark.parametrize("name", ["intfloat/multilingual-e5-small", "some-organisation/" + "very-long-name-" * 6])

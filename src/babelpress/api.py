@@ -13,7 +13,7 @@ from babelpress.errors import BabelpressError, ExportError
 from babelpress.evaluation.comparison import Comparison, SubsetRule
 from babelpress.evaluation.results import Measures, Results
 from babelpress.evaluation.speed import SpeedReport
-from babelpress.export.result import FLOOR, Export, Floor
+from babelpress.export.result import FLOOR, Export, Floor, FloorError
 from babelpress.files import read_json
 from babelpress.outputs import write_card, write_report, write_results
 from babelpress.packaged.catalogue import find_model as find_packaged
@@ -205,7 +205,10 @@ def report(run: Run) -> Path:
 
 @_verb
 def run(opened: Run) -> Results:
-    """Do the whole job: student, scores, picture, card, page."""
+    """Do the whole job: student, scores, picture, card, page.
+
+    Exports below the recipe's floor are the result's `missed_exports`; they are not written.
+    """
     card(opened)
     return Results.model_validate(read_json(opened.folder / "results.json"))
 
@@ -238,7 +241,8 @@ def export(
 
     They go into the folder itself, or into `output`. Parity is measured on the embedded sentences, the retrieval of
     translations among them, and on `texts`, files with one text a line (plain or .gz). `floor` is what an export
-    must reach; None writes whatever comes out. Raises ExportError, and writes nothing of that format, for one below.
+    must reach; None writes whatever comes out. One below is not written, the others are; then FloorError is raised,
+    which has both. Raises ExportError where nothing can be exported.
     """
     from babelpress.evaluation.embedded import all_languages
     from babelpress.export.export import export_student
@@ -249,7 +253,7 @@ def export(
     formats = choose_formats(to)
     if not (source / "modules.json").is_file():
         raise ExportError(f"{folder} is no model folder: it has no modules.json")
-    return export_student(
+    made = export_student(
         source,
         formats,
         texts=parity_texts([Path(text) for text in texts]),
@@ -257,6 +261,9 @@ def export(
         floor=floor,
         into=Path(output) if output else None,
     )
+    if made.missed:
+        raise FloorError(made.missed, made.written)
+    return list(made.written)
 
 
 def compare(

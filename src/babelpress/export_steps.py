@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babelpress.corpus.sentence import Split
 from babelpress.evaluation.results import STUDENT
-from babelpress.export.result import keep_exports, read_exports
-from babelpress.files import hash_file, remove_leftovers, replace_file
+from babelpress.export.result import Missed, Parity, keep_exports, read_exports, remove_exports
+from babelpress.files import hash_file, read_json, remove_leftovers, replace_file, write_json
+from babelpress.machine import describe_machine
 from babelpress.recipe import ExportSection
 from babelpress.steps import Run, dump, read_scores, task_data, texts_by_language
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 _EACH = 64  # held-out texts of a language
+_MISSED = "missed.json"
 
 
 def export_settings(run: Run) -> Any:
@@ -32,7 +35,7 @@ def exported_tasks(run: Run) -> tuple[str, ...]:
 
 
 def make_exports(run: Run, folder: Path) -> dict[str, Any]:
-    """Write the exports, each scored as the student was."""
+    """Write the exports, each scored as the student was; what misses the floor is left out and told of."""
     from babelpress.evaluation.embedded import BITEXT
     from babelpress.export.export import export_student
     from babelpress.export.formats import choose_formats
@@ -41,11 +44,38 @@ def make_exports(run: Run, folder: Path) -> dict[str, Any]:
     section = run.recipe.export
     wanted = (BITEXT, *exported_tasks(run))
     scores = {name: score.score for name, score in read_scores(run, STUDENT).items() if name in wanted}
-    done = export_student(
+    made = export_student(
         run.path("student"), choose_formats(section.formats), texts=_texts(run), scores=scores,
         scorer=partial(_scores, run, folder / "mteb", tuple(scores)), floor=floor_of(section), into=folder,
     )  # fmt: skip
-    return {one.name: one.facts() for one in done}
+    remove_exports(folder, [one.name for one in made.missed])  # which it may have reached on another machine
+    if made.missed:
+        write_json(folder / _MISSED, {**_measured_on(), "exports": [one.facts() for one in made.missed]})
+    else:
+        (folder / _MISSED).unlink(missing_ok=True)
+    return {one.name: one.facts() for one in made.written} | {one.name: one.facts() for one in made.missed}
+
+
+def read_missed(folder: Path) -> list[Missed]:
+    """Return the exports of a finished stage that missed the floor."""
+    file = folder / _MISSED
+    return [
+        Missed(one["name"], one["file"], one["bytes"], Parity(**one["parity"]), tuple(one["faults"]))
+        for one in (read_json(file)["exports"] if file.is_file() else ())
+    ]
+
+
+def nothing_was_missed(run: Run, folder: Path) -> bool:
+    """Tell whether a finished stage has all exports that it can have here.
+
+    The same files give the same vectors again; only another processor or another ONNX Runtime may give others.
+    """
+    file = folder / _MISSED
+    return not file.is_file() or read_json(file).items() >= _measured_on().items()
+
+
+def _measured_on() -> dict[str, str]:
+    return {"processor": describe_machine()["processor"], "onnxruntime": version("onnxruntime")}
 
 
 def floor_of(section: ExportSection) -> Any:
@@ -78,11 +108,16 @@ def _scores(
 
 
 def place_exports(run: Run) -> None:
-    """Put the exports into the student's folder, where every reader looks for them, beside those made by hand."""
+    """Put the exports into the student's folder, where every reader looks for them, beside those made by hand.
+
+    One that missed the floor is not left there from an earlier run either.
+    """
     student = run.path("student")
     exports = read_exports(run.path("export"))
+    remove_exports(student, [one.name for one in read_missed(run.path("export"))])
     for one in exports:
         file, copy = run.path("export") / one.file, student / one.file
         if not copy.is_file() or hash_file(copy) != hash_file(file):
             replace_file(copy, partial(shutil.copyfile, file))
-    keep_exports(student, exports)
+    if exports:
+        keep_exports(student, exports)

@@ -11,7 +11,7 @@ from babelpress.evaluation.entries import Entry, read_entries
 from babelpress.evaluation.missing import read_missing
 from babelpress.evaluation.results import STUDENT, ModelResult, Results
 from babelpress.export.result import read_exports
-from babelpress.export_steps import place_exports
+from babelpress.export_steps import place_exports, read_missed
 from babelpress.files import read_json, replace_file, write_json, write_text
 from babelpress.pipeline import STAGES, stages_of
 from babelpress.stages import is_current, read_manifest
@@ -42,6 +42,7 @@ def write_results(run: Run) -> Results:
         machine=manifest["counts"]["machine"],
         versions=manifest["versions"],
         exports=tuple(read_exports(run.path("export"))) if exported else (),
+        missed_exports=tuple(read_missed(run.path("export"))) if exported else (),
         paths={
             "student": "student",
             "pressed": "pressed",

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from babelpress.api import Plan
 from babelpress.evaluation.results import TEACHER, ModelResult, Results
-from babelpress.export.result import Export
+from babelpress.export.result import Export, Missed
 from babelpress.machine import where
 from babelpress.progress import say_duration
-from babelpress.report.export_words import points_lost
+from babelpress.report.export_words import missed_words, points_lost
 from babelpress.report.speed_table import speed_rows
 from babelpress.vocabulary.fertility import LanguageFertility
 
@@ -55,18 +55,20 @@ def results_table(results: Results) -> Table:
     return table
 
 
-def exports_table(exports: Sequence[Export]) -> Table:
-    """Return a row per export: its size and how near to the student it is."""
+def exports_table(exports: Sequence[Export], missed: Sequence[Missed] = ()) -> Table:
+    """Return a row per export: its size and how near to the student it is; one that was not written has no size."""
     table = Table(
-        title="exports, beside the student", title_justify="left", title_style="bold", pad_edge=False, show_edge=False
-    )
+        title="exports, beside the student", title_justify="left", title_style="bold", pad_edge=False, show_edge=False,
+        caption=f"not written: {missed_words(missed)}" if missed else None, caption_justify="left", caption_style="",
+    )  # fmt: skip
     table.add_column("", overflow="fold")
     for name in ("MiB", "cosine", "5th pct.", "lowest", "points lost"):
         table.add_column(name, justify="right", no_wrap=True)
-    for one in exports:
+    rows: tuple[Export | Missed, ...] = (*exports, *missed)
+    for one in rows:
         near = one.parity
         lowest = f"{near.lowest_mean:.4f} ({near.lowest_language})"
-        size = f"{one.bytes / 2**20:.1f}"
+        size = "–" if isinstance(one, Missed) else f"{one.bytes / 2**20:.1f}"
         table.add_row(one.file, size, f"{near.mean:.4f}", f"{near.p5:.4f}", lowest, points_lost(near))
     return table
 
@@ -95,7 +97,9 @@ def results_view(results: Results, folder: Path) -> RenderableType:
         Text(f"missing, in no average and tried again at the next run: {name}: {why}", style="dim")
         for name, why in results.missing.items()
     ]
-    exports: list[RenderableType] = [Text(), exports_table(results.exports)] if results.exports else []
+    exports: list[RenderableType] = []
+    if results.exports or results.missed_exports:
+        exports = [Text(), exports_table(results.exports, results.missed_exports)]
     return Group(results_table(results), note, *missing, *exports, Text(), places)
 
 

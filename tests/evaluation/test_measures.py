@@ -106,7 +106,9 @@ def test_figures_by_language_are_those_of_its_texts_alone(texts):
     found = measure_models({TEACHER: hashing, "turned": turned}, texts)["turned"].by_language
     alone = measure_models({TEACHER: hashing, "turned": turned}, {"ko": texts["ko"]})["turned"]
     assert list(found) == list(LANGUAGES)
-    assert found["ko"] == alone.overall == alone.by_language["ko"]
+    # products of other shapes may differ in the last digit of fp32
+    for own in (alone.overall, alone.by_language["ko"]):
+        assert found["ko"].model_dump() == pytest.approx(own.model_dump(), abs=1e-6)
     assert found["ko"].texts == 40
 
 

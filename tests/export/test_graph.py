@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,6 +13,7 @@ from sentence_transformers import SentenceTransformer
 from babelpress.encoders import load_encoder
 from babelpress.export.graph import INPUTS, OPSET, OUTPUTS, trace_graph
 from babelpress.export.runtime import graph_encoder
+from tests.export import distilbert
 from tests.tiny import make_teacher
 
 TEXTS = ["Hello, how are you?", "안녕하세요", "x", "Где находится библиотека? " * 40, "หนังสือ", ""]
@@ -146,29 +146,16 @@ def test_other_pooling_and_a_dense_module_are_in_the_graph(tmp_path):
 
 
 def test_an_encoder_that_we_do_not_know_is_exported_as_transformers_runs_it(tmp_path):
-    model = load_encoder(_distilbert(tmp_path / "distilbert"))
+    model = load_encoder(distilbert(tmp_path / "distilbert"))
     file = tmp_path / "model.onnx"
     file.write_bytes(trace_graph(model))
     assert np.abs(graph_encoder(model, file).encode(TEXTS) - model.encode(TEXTS)).max() < 1e-5
 
 
 def test_such_an_encoder_in_fp16_too(tmp_path):
-    model = load_encoder(_distilbert(tmp_path / "distilbert"))
+    model = load_encoder(distilbert(tmp_path / "distilbert"))
     before = model.encode(TEXTS)
     file = tmp_path / "model.onnx"
     file.write_bytes(trace_graph(model, half=True))
     assert np.abs(graph_encoder(model, file).encode(TEXTS) - before).max() < 1e-2
     assert np.array_equal(model.encode(TEXTS), before)
-
-
-def _distilbert(folder: Path) -> Path:
-    """The tiny teacher's tokenizer and modules around another encoder."""
-    from transformers import DistilBertConfig, DistilBertModel
-
-    make_teacher(folder)
-    rows = json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"]
-    (folder / "model.safetensors").unlink()
-    config = DistilBertConfig(vocab_size=rows, dim=16, n_layers=2, n_heads=2, hidden_dim=32, pad_token_id=1)
-    torch.manual_seed(0)
-    DistilBertModel(config).save_pretrained(folder)
-    return folder

@@ -7,7 +7,7 @@ import pytest
 from babelpress.evaluation.results import AtLength, Closeness, Disturbed, Measures
 from babelpress.export.result import Export
 from babelpress.report.card_measures import closeness_rows, disturbed_rows, export_rows, language_rows, length_rows
-from tests.export import good_parity
+from tests.export import good_parity, missed_export
 from tests.report.figures import make_model, make_results
 from tests.report.test_card import card, row
 
@@ -100,6 +100,15 @@ def test_what_texts_lose_that_are_longer_than_trained_on_is_where_it_was_measure
     models = {name: measured(number, by_length=lengths) for number, name in enumerate(results.models, 1)}
     text = card(teacher, results.model_copy(update={"models": models}))
     assert f"- Trained up to 48 tokens; {words}\n" in text
+
+
+@pytest.mark.parametrize("others", [(), (Export("onnx", "onnx/model.onnx", 3 * 2**20, good_parity()),)])
+def test_the_card_names_exports_that_were_not_written_with_the_limit(teacher, others):
+    results = make_results().model_copy(update={"exports": others, "missed_exports": (missed_export(),)})
+    text = card(teacher, results).partition("## Exports")[2].partition("\n## ")[0]
+    assert row(text, "`onnx/model_q4.onnx`") == ["not written", "0.9911", "0.9822", "0.9833 (th)", "–"]
+    assert "too far from this model: onnx-q4 (mean cosine 0.9911 is below 0.995).\n" in text
+    assert ("points are what a loses" in text) is bool(others)
 
 
 def test_without_exports_the_card_has_no_such_section(teacher):

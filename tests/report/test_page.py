@@ -14,6 +14,7 @@ from babelpress.report.page.blocks import Cell, Column, Row, Table
 from babelpress.report.page.kept import count_parts, draw_layers
 from babelpress.report.page.page import compare_sizes
 from babelpress.student.layers import LayerPlan
+from tests.export import missed_export
 from tests.report.figures import make_recipe, make_results, without_scores
 from tests.report.html import Element, table_rows
 from tests.report.page_figures import (
@@ -148,6 +149,15 @@ def test_exports_stand_beside_the_student(full_page):
     }  # fmt: skip
     said = full_page.by_id("exports").text
     assert "over 7,007 held-out texts of every language; points are what the mean of STS17 and STSBenchmark" in said
+
+
+def test_an_export_that_was_not_written_is_told_of_with_its_figures_and_the_limit(tiny_teacher):
+    facts = make_facts(tiny_teacher)
+    results = facts.results.model_copy(update={"exports": (), "missed_exports": (missed_export(),)})
+    shown = read_page(dataclasses.replace(facts, results=results))
+    figures = table_rows(shown, "table-exports")["onnx/model_q4.onnx onnx-q4"]
+    assert figures[:3] == ["not written", "0.9911", "0.9822"]
+    assert "is not written: onnx-q4 (mean cosine 0.9911 is below 0.995)." in shown.by_id("exports").text
 
 
 def test_points_without_a_score_were_not_measured(tiny_teacher):

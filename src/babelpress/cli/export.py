@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from babelpress.cli.app import app
-from babelpress.cli.shared import AsJson, FolderArgument, Quiet, Verbose, interruptible, out, print_json, set_up, words
+from babelpress.cli.shared import (
+    BELOW_FLOOR,
+    AsJson,
+    FolderArgument,
+    Quiet,
+    Verbose,
+    fail,
+    interruptible,
+    out,
+    print_json,
+    set_up,
+    words,
+)
+
+if TYPE_CHECKING:
+    from babelpress.export.result import FloorError
 
 
 @app.command("export", epilog="Example: [bold]babelpress export runs/demo/student --to onnx,onnx-int8[/bold]")
@@ -30,16 +45,28 @@ def export_folder(
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Write a student as ONNX, whole or in 8 or 4 bits, each with its distance to the student."""
+    """Write a student as ONNX, whole or in 8 or 4 bits, each with its distance to the student.
+
+    One that is too far away is not written, the others are; the exit status is 3 then.
+    """
     set_up(quiet=quiet or as_json, verbose=verbose)
+    below: FloorError | None = None
     with interruptible():
         from babelpress import api
-        from babelpress.export.result import FLOOR
+        from babelpress.export.result import FLOOR, FloorError
 
-        found = api.export(folder, to=words(to), texts=text or (), floor=None if no_floor else FLOOR, output=output)
+        try:
+            found = api.export(folder, to=words(to), texts=text or (), floor=None if no_floor else FLOOR, output=output)
+        except FloorError as error:
+            below, found = error, list(error.written)
+    missed = below.missed if below else ()
     if as_json:
-        print_json([one.facts() for one in found])
+        print_json([{**one.facts(), "written": True} for one in found] + [
+            {**one.facts(), "written": False} for one in missed
+        ])  # fmt: skip
     elif not quiet:
         from babelpress.tables import exports_table
 
-        out.print(exports_table(found))
+        out.print(exports_table(found, missed))
+    if below:
+        fail(str(below), code=BELOW_FLOOR)

@@ -18,6 +18,7 @@ from rich.text import Text
 from babelpress import progress
 from babelpress.threads import short_spin
 
+BELOW_FLOOR = 3  # exit status: all was done, but an export is too far from the student and was not written
 AGAIN = "stopped; run the same command again to go on from here"
 
 RecipeArgument = Annotated[

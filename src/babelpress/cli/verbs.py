@@ -11,6 +11,7 @@ from babelpress import processes
 from babelpress.cli.app import app
 from babelpress.cli.shared import (
     AGAIN,
+    BELOW_FLOOR,
     AsJson,
     DataDir,
     Output,
@@ -19,6 +20,7 @@ from babelpress.cli.shared import (
     RecipeArgument,
     TeacherPath,
     Verbose,
+    fail,
     interruptible,
     out,
     print_json,
@@ -28,12 +30,13 @@ from babelpress.cli.shared import (
 
 @dataclass(frozen=True)
 class _Verb:
-    """A verb of the command line: what it says of itself and how its result is shown."""
+    """A verb of the command line: what it says of itself, how its result is shown, whether it exports the student."""
 
     help: str
     example: str
     show: Callable[[Any, Path], None]
     facts: Callable[[Any], Any]
+    exports: bool = False
 
 
 def _register(name: str, verb: _Verb) -> None:
@@ -60,8 +63,21 @@ def _register(name: str, verb: _Verb) -> None:
                 print_json(verb.facts(result))
             elif not quiet:
                 verb.show(result, run.folder)
+        if verb.exports:
+            _refuse_missed(run.folder)
 
     app.command(name, help=verb.help, epilog=f"Example: [bold]{verb.example}[/bold]")(command)
+
+
+def _refuse_missed(folder: Path) -> None:
+    """End with one line and a status of its own where the run has exports that are too far from the student."""
+    from babelpress.evaluation.results import Results
+    from babelpress.export.result import FloorError
+    from babelpress.files import read_json
+
+    missed = Results.model_validate(read_json(folder / "results.json")).missed_exports
+    if missed and processes.is_main():
+        fail(str(FloorError(missed)), code=BELOW_FLOOR)
 
 
 def _show_results(results: Any, folder: Path) -> None:
@@ -110,10 +126,12 @@ def _results(results: Any) -> Any:
 
 _VERBS = {
     "run": _Verb(
-        "Do the whole job: press, distil, evaluate, draw, write card and report.html.",
+        "Do the whole job: press, distil, evaluate, draw, write card and report.html. Ends with status 3 where an "
+        "export is too far from the student; all else is done then.",
         "babelpress run demo --set distillation.epochs=1",
         _show_results,
         _results,
+        exports=True,
     ),
     "plan": _Verb(
         "Show sizes, parameters, kept vocabulary per language and cost, before anything is trained.",
@@ -150,12 +168,14 @@ _VERBS = {
         "babelpress card demo",
         _show_path,
         lambda path: {"card": str(path)},
+        exports=True,
     ),
     "report": _Verb(
         "Write report.html, one page of the whole run (measuring first what was not).",
         "babelpress report demo",
         _show_path,
         lambda path: {"page": str(path)},
+        exports=True,
     ),
 }
 for _name, _verb in _VERBS.items():

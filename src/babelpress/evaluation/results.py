@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from babelpress.export.result import Export
+from babelpress.export.result import Export, Missed
 
 # The models of a run, by the names that its results give them.
 TEACHER, PRESSED, STUDENT = "teacher", "pressed", "distilled"
@@ -141,7 +141,11 @@ class ModelResult(_Figures):
 
 
 class Results(_Figures):
-    """The final table and what it was measured on. `missing` are tasks that failed and were allowed to, with why."""
+    """The final table and what it was measured on.
+
+    `missing` are tasks that failed and were allowed to, with why; `missed_exports` were below the recipe's floor, and
+    so were not written.
+    """
 
     recipe: str
     teacher_id: str
@@ -149,6 +153,7 @@ class Results(_Figures):
     models: dict[str, ModelResult]
     missing: dict[str, str] = {}
     exports: tuple[Export, ...] = ()
+    missed_exports: tuple[Missed, ...] = ()
     corpus: dict[str, Any]
     distillation: dict[str, Any]
     held_out_sentences: int

@@ -1,10 +1,10 @@
-"""Write exports of a student folder, each with its parity; one that does not reach the floor is not written."""
+"""Write exports of a student folder, each with its parity; one that does not reach the floor is left out."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,21 @@ import numpy as np
 from babelpress.checks.readers import transformer_folder
 from babelpress.encoders import load_encoder
 from babelpress.errors import ExportError
+from babelpress.export.calibration import LayerCalibration, calibrate
 from babelpress.export.formats import Format, convert_graph, need_packages
 from babelpress.export.graph import trace_graph
 from babelpress.export.parity import encode_all, measure_parity
-from babelpress.export.result import INDEX, Export, Floor, Parity, drop_exports_of_others, keep_exports, read_exports
+from babelpress.export.result import (
+    INDEX,
+    Export,
+    Floor,
+    FloorError,
+    Missed,
+    Parity,
+    drop_exports_of_others,
+    keep_exports,
+    read_exports,
+)
 from babelpress.export.runtime import graph_encoder
 from babelpress.files import hash_model, remove_leftovers, replace_file
 from babelpress.tensors import Checkpoint, open_checkpoint
@@ -26,27 +37,27 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 _MOST_BYTES = 2**31  # protobuf's limit
-_NEXT = {
-    "onnx-int8-vnni": "onnx-int8, which stays exact on this processor",
-    "onnx-q4": "onnx-int8, whose rows have 8 bits",
-    "onnx-int8": "onnx-fp16",
-    "onnx-fp16": "onnx",
-}
-
-
 Scorer = Callable[["SentenceTransformer", "Path | None"], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What became of the formats that were asked for."""
+
+    written: tuple[Export, ...]
+    missed: tuple[Missed, ...]
 
 
 def export_student(
     folder: Path, formats: Sequence[Format], *, texts: Mapping[str, list[str]], scorer: Scorer,
     scores: Mapping[str, float] | None = None, floor: Floor | None = None, into: Path | None = None,
-) -> list[Export]:  # fmt: skip
+) -> Exported:  # fmt: skip
     """Export a student folder, format by format, into `into` (the folder itself unless given).
 
     `texts` by language are what embeddings are compared on; `scorer` returns the scores in percent of the student
-    (None) or of an export's file, `scores` are the student's where they are known. Without a `floor`, whatever comes
-    out is written. Raises ExportError for an export below it, which is not written. Exports of what the folder held
-    before are removed.
+    (None) or of an export's file, `scores` are the student's where they are known. An export below the `floor` is not
+    written, and the others are; without one, whatever comes out is written. Exports of what the folder held before are
+    removed. Raises ExportError for a student that cannot be exported at all.
     """
     need_packages("onnx", "onnxruntime")
     target = into or folder
@@ -54,7 +65,10 @@ def export_student(
     identity = hash_model(folder)
     read_exports(target)  # a damaged index is refused before any work
     student = load_encoder(folder, device="cpu")
-    traced = {half: _trace(folder, student, half=half) for half in {one.half for one in formats}}
+    traced = {
+        bits: _trace(folder, student, half=bits == 16, calibration=calibrate(student) if bits == 8 else ())
+        for bits in {one.bits for one in formats}
+    }
     vectors = encode_all(student, texts, label="export: the student")
     if not all(np.isfinite(some).all() for some in vectors.values()):
         raise ExportError(f"{folder} gives vectors that are not numbers (NaN); the student itself is broken")
@@ -62,24 +76,29 @@ def export_student(
     if (target / INDEX).parent.is_dir():
         remove_leftovers((target / INDEX).parent, busy=True)
     drop_exports_of_others(target, identity)
-    done = []
+    written: list[Export] = []
+    missed: list[Missed] = []
     for chosen in formats:
         found: list[Parity] = []
 
         def make(file: Path, one: Format = chosen, found: list[Parity] = found) -> None:
-            file.write_bytes(convert_graph(traced[one.half], one).SerializeToString())
+            file.write_bytes(convert_graph(traced[one.bits], one).SerializeToString())
             exported = graph_encoder(student, file)
             near = measure_parity(vectors, encode_all(exported, texts, label=f"export: {one.name}"))
-            _refuse(one, near, floor)  # before the tasks, which may take hours
+            _refuse(one, file, near, floor)  # before the tasks, which may take hours
             own = scorer(exported, file)
             found.append(replace(near, lost={name: score - own[name] for name, score in scores.items()}))
-            _refuse(one, found[0], floor)
+            _refuse(one, file, found[0], floor)
 
-        replace_file(target / chosen.file, make)
+        try:
+            replace_file(target / chosen.file, make)
+        except FloorError as error:
+            missed += error.missed
+            continue
         size = (target / chosen.file).stat().st_size
-        done.append(Export(chosen.name, chosen.file, size, found[0], identity))
-        keep_exports(target, done)
-    return done
+        written.append(Export(chosen.name, chosen.file, size, found[0], identity))
+        keep_exports(target, written)
+    return Exported(tuple(written), tuple(missed))
 
 
 def _refuse_giants(folder: Path, weights: Checkpoint) -> None:
@@ -88,17 +107,15 @@ def _refuse_giants(folder: Path, weights: Checkpoint) -> None:
         raise ExportError(f"{folder} takes {size / 2**30:.1f} GiB in fp32; an ONNX file holds {_MOST_BYTES / 2**30:g}")
 
 
-def _refuse(chosen: Format, found: Parity, floor: Floor | None) -> None:
-    faults = floor.faults(found) if floor else []
-    if faults:
-        remedy = f"try {_NEXT[chosen.name]}" if chosen.name in _NEXT else "the graph is not the student's; report it"
-        raise ExportError(f"{chosen.name} is not near enough to the student: {'; '.join(faults)}; {remedy}")
+def _refuse(chosen: Format, file: Path, found: Parity, floor: Floor | None) -> None:
+    if floor and (faults := floor.faults(found)):
+        raise FloorError([Missed(chosen.name, chosen.file, file.stat().st_size, found, tuple(faults))])
 
 
-def _trace(folder: Path, student: SentenceTransformer, *, half: bool) -> Any:
+def _trace(folder: Path, student: SentenceTransformer, *, half: bool, calibration: Sequence[LayerCalibration]) -> Any:
     """Return a graph, an onnx.ModelProto. Raises ExportError for a model that torch's exporter cannot trace."""
     try:
-        return _with_facts(trace_graph(student, half=half), student)
+        return _with_facts(trace_graph(student, half=half, calibration=calibration), student)
     except ExportError as error:
         raise ExportError(f"{folder} cannot be exported: {error}") from None
     except Exception as error:  # the exporter's own and the model's code raise anything

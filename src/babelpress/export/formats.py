@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,20 +16,15 @@ EXTRA = "pip install 'babelpress[onnx]'"
 class Format:
     """One export. `file` is where transformers.js looks for its `dtype`, below the student's folder.
 
-    `bits` is the width of the weights of products, `rows` that of the embedding table; `reduce_range` keeps products
-    within 7 bits, which processors without VNNI need to stay exact (onnxruntime issue 14642).
+    `bits` is the width of the weights of products, `rows` that of the embedding table; `narrow` keeps sums of products
+    within what processors without VNNI can hold (`products.py`).
     """
 
     name: str
     file: str
     bits: int = 32
     rows: int = 32
-    reduce_range: bool = False
-
-    @property
-    def half(self) -> bool:
-        """Tell whether the encoder is traced in fp16."""
-        return self.bits == 16
+    narrow: bool = False
 
 
 FORMATS = {
@@ -38,9 +32,9 @@ FORMATS = {
     for one in (
         Format("onnx", "onnx/model.onnx"),
         Format("onnx-fp16", "onnx/model_fp16.onnx", bits=16, rows=16),
-        Format("onnx-int8", "onnx/model_quantized.onnx", bits=8, rows=8, reduce_range=True),
+        Format("onnx-int8", "onnx/model_quantized.onnx", bits=8, rows=8, narrow=True),
         Format("onnx-int8-vnni", "onnx/model_int8.onnx", bits=8, rows=8),
-        Format("onnx-q4", "onnx/model_q4.onnx", bits=8, rows=4, reduce_range=True),
+        Format("onnx-q4", "onnx/model_q4.onnx", bits=8, rows=4, narrow=True),
     )
 }
 
@@ -68,38 +62,22 @@ def need_packages(*packages: str) -> None:
 
 
 def convert_graph(traced: Any, chosen: Format) -> Any:
-    """Return a graph in a format. `traced` is an onnx.ModelProto, of fp16 for a `half` format; it stays as it is."""
+    """Return a graph in a format; `traced`, an onnx.ModelProto, stays as it is.
+
+    It is of fp16 for 16 bits, and calibrated for 8.
+    """
     import onnx
 
     model = onnx.ModelProto()
     model.CopyFrom(traced)
     if chosen.bits == 8:
-        model = _to_int8(model, reduce_range=chosen.reduce_range)
+        from babelpress.export.graph import is_apart
+        from babelpress.export.products import compress_products
+
+        compress_products(model, narrow=chosen.narrow, spared=is_apart)
     if chosen.rows < 16:
         from babelpress.export.rows import compress_tables
 
         compress_tables(model, bits=chosen.rows)
     model.producer_name, model.producer_version = traced.producer_name, traced.producer_version
     return model
-
-
-def _to_int8(model: Any, *, reduce_range: bool) -> Any:
-    import tempfile
-    from pathlib import Path
-
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "int8.onnx"
-        root = logging.getLogger()
-        level = root.level
-        root.setLevel(logging.ERROR)  # it advises a step that changes nothing here
-        try:
-            quantize_dynamic(
-                model, str(file), op_types_to_quantize=["MatMul"], per_channel=True, reduce_range=reduce_range,
-                weight_type=QuantType.QInt8, extra_options={"MatMulConstBOnly": True},
-            )  # fmt: skip
-        finally:
-            root.setLevel(level)
-        return onnx.load(str(file))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import io
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -22,11 +23,14 @@ from babelpress.packed import packs
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+    from babelpress.export.calibration import LayerCalibration
+
 OPSET = 18  # the first one with bitwise operators, which 4-bit rows need
 INPUTS = ("input_ids", "attention_mask")
 OUTPUTS = ("last_hidden_state", "sentence_embedding")
 # What a padded place's score is lowered by: its share is 4e-18 of the first token's, which no fp32 sum can see.
 _LOWERED = -40.0
+_APART = "outlier"  # part of the names of weights that outlier units have of their own
 
 
 class SentenceGraph(nn.Module):
@@ -34,14 +38,17 @@ class SentenceGraph(nn.Module):
 
     Encoders that `packs` knows are written anew, smaller for every runtime: queries, keys and values are one product,
     the only token type is part of the position table, the mask is a sum. Others are run as transformers runs them.
-    With `half`, the encoder is fp16; outputs and the sums of the pooling stay fp32.
+    With `half`, the encoder is fp16; outputs and the sums of the pooling stay fp32. With `calibration`, which only
+    encoders that `packs` knows have, activations are ready for 8 bits, but for products that `is_apart` knows.
     """
 
-    def __init__(self, model: SentenceTransformer, *, half: bool = False) -> None:
+    def __init__(
+        self, model: SentenceTransformer, *, half: bool = False, calibration: Sequence[LayerCalibration] = ()
+    ) -> None:
         super().__init__()
         first: Any = model[0]
         encoder = copy.deepcopy(first.auto_model)
-        self.encoder = (_LeanEncoder if packs(model) else _AsItIs)(encoder)
+        self.encoder = _LeanEncoder(encoder, calibration) if packs(model) else _AsItIs(encoder)
         if half:
             self.encoder.half()
         self.pooling = nn.ModuleList(list(model)[1:])
@@ -59,7 +66,7 @@ class SentenceGraph(nn.Module):
 class _LeanEncoder(nn.Module):
     """BERT's, RoBERTa's and XLM-RoBERTa's encoder without what a graph need not hold."""
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: Any, calibration: Sequence[LayerCalibration]) -> None:
         super().__init__()
         parts = encoder.embeddings
         kind = parts.token_type_embeddings.weight[0]
@@ -69,7 +76,10 @@ class _LeanEncoder(nn.Module):
         self.words = nn.Parameter(parts.word_embeddings.weight.detach().float())
         self.positions = nn.Parameter((parts.position_embeddings.weight + kind).detach().float())
         self.norm = parts.LayerNorm
-        self.layers = nn.ModuleList(_LeanLayer(layer, self.heads) for layer in encoder.encoder.layer)
+        layers = [_LeanLayer(layer, self.heads) for layer in encoder.encoder.layer]
+        for layer, own in zip(layers, calibration, strict=False):
+            layer.calibrate(own)
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return the last hidden states, at padded places those of the row's first token.
@@ -117,15 +127,43 @@ class _LeanLayer(nn.Module):
             self.mixed.bias.copy_(torch.cat([p.bias * f for p, f in zip(three, factors, strict=True)]))
         self.attended, self.attended_norm = layer.attention.output.dense, layer.attention.output.LayerNorm
         self.inner, self.outer, self.outer_norm = layer.intermediate.dense, layer.output.dense, layer.output.LayerNorm
+        self.before: nn.Parameter | None = None  # what states are multiplied by before the first product, for 8 bits
+        self.between: nn.Parameter | None = None  # and before the feed-forward part
+        self.outlier_inner: nn.Linear | None = None
+
+    def calibrate(self, found: LayerCalibration) -> None:
+        """Divide states before products, whose weights make up for it, and compute outlier units apart.
+
+        In their old place outlier units leave zeros: all products keep their shapes.
+        """
+        before, between = torch.from_numpy(found.attention), torch.from_numpy(found.feed_forward)
+        self.before, self.between = nn.Parameter(1 / before), nn.Parameter(1 / between)
+        units = list(found.outliers)
+        with torch.no_grad():
+            if units:
+                self.outlier_inner = nn.Linear(self.inner.in_features, len(units))
+                self.outlier_inner.weight.copy_(self.inner.weight[units])
+                self.outlier_inner.bias.copy_(self.inner.bias[units])
+                self.outlier_outer = nn.Parameter(self.outer.weight[:, units].T.clone())
+                self.inner.weight[units] = 0
+                self.inner.bias[units] = 0
+                self.outer.weight[:, units] = 0
+            self.mixed.weight *= before
+            self.inner.weight *= between
 
     def forward(self, states: torch.Tensor, lowered: torch.Tensor, batch: Any, length: Any) -> torch.Tensor:
         """Return the states after this layer, shape (batch * length, width)."""
-        mixed = self.mixed(states).reshape(batch, length, 3, self.heads, self.width // self.heads)
+        eased = states if self.before is None else states * self.before
+        mixed = self.mixed(eased).reshape(batch, length, 3, self.heads, self.width // self.heads)
         queries, keys, values = mixed.permute(2, 0, 3, 1, 4).unbind(0)
         shares = (torch.matmul(queries, keys.transpose(2, 3)) + lowered).softmax(dim=-1)
         seen = torch.matmul(shares, values).transpose(1, 2).reshape(-1, self.width)
         states = self.attended_norm(self.attended(seen) + states)
-        return self.outer_norm(self.outer(functional.gelu(self.inner(states))) + states)
+        kept = states
+        if self.outlier_inner is not None:
+            kept = torch.addmm(states, functional.gelu(self.outlier_inner(states)), self.outlier_outer)
+        eased = states if self.between is None else states * self.between
+        return self.outer_norm(self.outer(functional.gelu(self.inner(eased))) + kept)
 
 
 class _AsItIs(nn.Module):
@@ -144,8 +182,15 @@ class _AsItIs(nn.Module):
         return states
 
 
-def trace_graph(model: SentenceTransformer, *, half: bool = False) -> bytes:
-    """Return the ONNX file of a model, in fp32 or with an encoder in fp16.
+def is_apart(weights: str) -> bool:
+    """Tell whether weights of a traced graph, by their name, are those of outlier units."""
+    return _APART in weights
+
+
+def trace_graph(
+    model: SentenceTransformer, *, half: bool = False, calibration: Sequence[LayerCalibration] = ()
+) -> bytes:
+    """Return the ONNX file of a model, in fp32 or with an encoder in fp16, or calibrated for 8 bits.
 
     Raises ExportError for a model that is no function of ids and mask.
     """
@@ -153,7 +198,7 @@ def trace_graph(model: SentenceTransformer, *, half: bool = False) -> bytes:
         raise ExportError("its pooling leaves prompts out, which a graph of ids and mask cannot do")
     if not hasattr(model[0], "auto_model") or model.tokenizer.pad_token_id is None:
         raise ExportError("it is no transformer with a tokenizer that pads; there is no graph of ids and mask of it")
-    graph = SentenceGraph(model, half=half)
+    graph = SentenceGraph(model, half=half, calibration=calibration)
     ids = torch.full((2, 5), int(model.tokenizer.pad_token_id), dtype=torch.int64)
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
     ids = torch.where(mask.bool(), torch.tensor(int(model.tokenizer.eos_token_id or 0)), ids)

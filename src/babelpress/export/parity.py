@@ -26,7 +26,11 @@ def encode_all(model: SentenceTransformer, texts: Mapping[str, list[str]], *, la
 
 
 def measure_parity(student: Vectors, exported: Vectors) -> Parity:
-    """Compare embeddings language by language; no score is lost yet."""
+    """Compare embeddings language by language; no score is lost yet.
+
+    What an export gives instead of a number counts as 0, so that its figures are numbers, which JSON can hold.
+    """
+    exported = {code: np.nan_to_num(own, posinf=0.0, neginf=0.0) for code, own in exported.items()}
     cosines = {code: np.einsum("sd,sd->s", normalised(student[code]), normalised(exported[code])) for code in student}
     every = np.concatenate(list(cosines.values()))
     lowest = min(cosines, key=lambda code: float(cosines[code].mean()))

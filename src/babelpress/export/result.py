@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from babelpress.errors import BabelpressError
+from babelpress.errors import BabelpressError, ExportError
 from babelpress.files import hold, inside, read_json, write_json
 
 INDEX = "onnx/exports.json"
+_NEXT = {  # what to try where an export is not near enough
+    "onnx-int8-vnni": "onnx-int8, which stays exact on this processor",
+    "onnx-q4": "onnx-int8, whose rows have 8 bits",
+    "onnx-int8": "onnx-fp16",
+    "onnx-fp16": "onnx",
+}
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,38 @@ class Export:
         return asdict(self) | {"points": self.parity.points}
 
 
+@dataclass(frozen=True)
+class Missed:
+    """An export below the floor, which was not written: its size, how near it came, and what it did not reach.
+
+    Where cosines are too low no scores are compared, and `parity.lost` is empty.
+    """
+
+    name: str
+    file: str
+    bytes: int
+    parity: Parity
+    faults: tuple[str, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """Return the export as JSON-able values."""
+        return asdict(self) | {"points": self.parity.points}
+
+    @property
+    def words(self) -> str:
+        """Say what was not reached and what to try instead."""
+        remedy = f"try {_NEXT[self.name]}" if self.name in _NEXT else "the graph is not the student's; report it"
+        return f"{self.name} is not near enough to the student: {'; '.join(self.faults)}; {remedy}"
+
+
+class FloorError(ExportError):
+    """Exports below the floor, which were not written; `written` are those that were asked for with them and stand."""
+
+    def __init__(self, missed: Sequence[Missed], written: Sequence[Export] = ()) -> None:
+        super().__init__(". ".join(one.words for one in missed))
+        self.missed, self.written = tuple(missed), tuple(written)
+
+
 FLOOR = Floor()
 
 
@@ -106,16 +145,34 @@ def drop_exports_of_others(folder: Path, student: str) -> None:
 
 
 def keep_exports(folder: Path, done: Sequence[Export]) -> None:
-    """Write the index: these exports, and earlier ones of the same student.
+    """Write the index: these exports, and earlier ones of the same student."""
+    names = {one.name for one in done}
+    students = {one.student for one in done}
+    (folder / INDEX).parent.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        earlier = [one for one in read_exports(folder) if one.name not in names and one.student in students]
+        write_json(folder / INDEX, [one.facts() for one in (*earlier, *done)])
+
+
+def remove_exports(folder: Path, names: Collection[str]) -> None:
+    """Remove the exports of these names that a folder's index names, and leave them out of the index."""
+    if not names or not (folder / INDEX).is_file():
+        return
+    with _alone(folder):
+        found = read_exports(folder)
+        for one in found:
+            if one.name in names:
+                inside(folder, one.file).unlink()
+        write_json(folder / INDEX, [one.facts() for one in found if one.name not in names])
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a folder's index.
 
     Another process that is writing it is waited for, so that neither loses what the other adds.
     """
-    names = {one.name for one in done}
-    students = {one.student for one in done}
-    index = folder / INDEX
-    index.parent.mkdir(parents=True, exist_ok=True)
-    lock = index.with_name(f".{index.name}.lock")
+    lock = (folder / INDEX).with_name(f".{Path(INDEX).name}.lock")
     with hold(lock, wait=True):
-        earlier = [one for one in read_exports(folder) if one.name not in names and one.student in students]
-        write_json(index, [one.facts() for one in (*earlier, *done)])
+        yield
         lock.unlink(missing_ok=True)  # still held: who waits sees that it is gone, and takes a new one

@@ -22,7 +22,7 @@ from babelpress.report.card_measures import (
     measured_beyond,
 )
 from babelpress.report.card_tables import parallel_table, speed_table
-from babelpress.report.export_words import points_words
+from babelpress.report.export_words import missed_words, points_words
 from babelpress.report.licences import UNKNOWN, list_credits, student_licence, teacher_link
 from babelpress.report.metadata import build_metadata, model_id
 from babelpress.report.speed_table import how_timed
@@ -73,8 +73,9 @@ def render_card(
         by_language=language_rows(student),
         by_length=length_rows(student),
         disturbed=disturbed_rows(original, student),
-        exports=export_rows(results.exports),
-        points_words=points_words(results.exports),
+        exports=export_rows((*results.exports, *results.missed_exports)),
+        points_words=points_words((*results.exports, *results.missed_exports)),
+        missed_words=missed_words(results.missed_exports),
         interval_words=_interval_words(student),
         speed=speed_table(original, student),
         how_timed=how_timed(recipe, results),

@@ -7,7 +7,7 @@ from typing import Any
 
 from babelpress.evaluation.disturb import WORDS
 from babelpress.evaluation.results import ModelResult
-from babelpress.export.result import Export
+from babelpress.export.result import Export, Missed
 from babelpress.report.export_words import points_lost
 
 _CLOSE = (
@@ -62,12 +62,12 @@ def disturbed_rows(teacher: ModelResult, student: ModelResult) -> list[tuple[str
     ]
 
 
-def export_rows(exports: Sequence[Export]) -> list[dict[str, Any]]:
-    """Return the exports, beside the student."""
+def export_rows(exports: Sequence[Export | Missed]) -> list[dict[str, Any]]:
+    """Return the exports, beside the student, those that were not written among them."""
     return [
         {
             "file": one.file,
-            "mib": f"{one.bytes / 2**20:.1f}",
+            "mib": "not written" if isinstance(one, Missed) else f"{one.bytes / 2**20:.1f}",
             "mean": f"{one.parity.mean:.4f}",
             "p5": f"{one.parity.p5:.4f}",
             "lowest": f"{one.parity.lowest_mean:.4f} ({one.parity.lowest_language})",

@@ -1,10 +1,10 @@
-"""What card, page and command line say of the points that exports lose."""
+"""What card, page and command line say of exports: the points that they lose, and which were not written."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from babelpress.export.result import Export, Parity
+from babelpress.export.result import Export, Missed, Parity
 from babelpress.report.page.wording import listed
 
 _NAMED = 5  # scores; more are counted
@@ -15,10 +15,15 @@ def points_lost(parity: Parity, *, none: str = "–") -> str:
     return f"{parity.points:.2f}" if parity.lost else none
 
 
-def points_words(exports: Sequence[Export]) -> str:
-    """Say over which scores points are, which are the same for all exports; nothing where there are none."""
-    names = list(exports[0].parity.lost) if exports else []
+def points_words(exports: Sequence[Export | Missed]) -> str:
+    """Say over which scores points are, the same for all exports that have some; nothing where none has."""
+    names = next((list(one.parity.lost) for one in exports if one.parity.lost), [])
     if not names:
         return ""
     over = listed(names) if len(names) <= _NAMED else f"{len(names)} tasks"
     return f"points are what {'the mean of ' if len(names) > 1 else ''}{over} loses"
+
+
+def missed_words(missed: Sequence[Missed]) -> str:
+    """Say which exports were not written and what each did not reach."""
+    return "; ".join(f"{one.name} ({', '.join(one.faults)})" for one in missed)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from babelpress.report.export_words import points_lost, points_words
+from babelpress.export.result import Export, Missed
+from babelpress.report.export_words import missed_words, points_lost, points_words
 from babelpress.report.page.blocks import Cell, Column, Prose, Row, Section, Table
 from babelpress.report.page.facts import PageFacts
 from babelpress.report.page.wording import NOT_MEASURED, decimal, language, mib
@@ -12,18 +13,21 @@ _STAGES = ("export",)
 
 def tell_exports(facts: PageFacts) -> Section | None:
     """Return the section of exports; None where there are none."""
-    exports = facts.results.exports
+    missed = facts.results.missed_exports
+    exports: tuple[Export | Missed, ...] = (*facts.results.exports, *missed)
     if not exports:
         return None
     points = points_words(exports)
     words = (
         f"Cosines are to the student's own embeddings, over {exports[0].parity.texts:,} held-out texts of every "
-        f"language{'; ' if points else ''}{points}. An export further away than the recipe allows is not written."
+        f"language{'; ' if points else ''}{points}. An export further away than the recipe allows is not written"
+        f"{f': {missed_words(missed)}' if missed else ''}."
     )
     columns = ("size", "cosine, mean", "5th percentile", "lowest language", "largest difference", "points lost")
     rows = tuple(
         Row(one.file, (
-            Cell(mib(one.bytes)), Cell(decimal(one.parity.mean, 4)), Cell(decimal(one.parity.p5, 4)),
+            Cell("not written" if isinstance(one, Missed) else mib(one.bytes)),
+            Cell(decimal(one.parity.mean, 4)), Cell(decimal(one.parity.p5, 4)),
             Cell(decimal(one.parity.lowest_mean, 4), language(one.parity.lowest_language)),
             Cell(f"{one.parity.largest:.1e}"), Cell(points_lost(one.parity, none=NOT_MEASURED)),
         ), small=one.name)
