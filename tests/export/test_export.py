@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import platform
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -61,12 +62,19 @@ def test_sizes_are_those_of_the_files_and_fall_with_the_bits(exported):
     assert four < int8
 
 
+def adds_bytes_in_32_bits() -> bool:
+    """Tell whether this processor has VNNI, or is an ARM, where sums of products of bytes cannot overflow."""
+    facts = Path("/proc/cpuinfo")
+    flags = facts.read_text(encoding="utf-8").split() if facts.is_file() else []
+    return platform.machine() in {"aarch64", "arm64"} or bool({"avx512_vnni", "avx_vnni"} & set(flags))
+
+
 def test_parity_is_that_of_the_file_read_again(student, exported):
     folder, done = exported
     model = load_encoder(student)
     texts = ["Hello, how are you?", "안녕하세요", "x y z"]
-    # On processors without VNNI, onnx-int8-vnni overflows.
-    for one, least in zip(done, (0.999999, 0.9999, 0.99, 0.9, 0.9), strict=True):
+    whole_range = 0.99 if adds_bytes_in_32_bits() else 0.9  # elsewhere onnx-int8-vnni overflows
+    for one, least in zip(done, (0.999999, 0.9999, 0.99, whole_range, 0.9), strict=True):
         vectors = graph_encoder(model, folder / one.file).encode(texts)
         assert (vectors * model.encode(texts)).sum(1).min() > least
         assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-3
