@@ -25,11 +25,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from selenium.webdriver.support.ui import WebDriverWait
 
+from babelpress.architectures.encoders import load_encoder
 from babelpress.corpus.bundled import held_out_meanings
-from babelpress.encoders import load_encoder
-from babelpress.machine import describe_machine
+from babelpress.utils.machine import describe_machine
 from examples.browser.server import address, open_server
-from tests.report.browser import Browser
+from tests.reports.browser import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
 QUESTION = "Wie komme ich zum Fischmarkt?"

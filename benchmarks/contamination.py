@@ -34,8 +34,8 @@ def main() -> None:
 
     from babelpress.corpus.contamination import Likeness, SuiteTexts
     from babelpress.errors import EvaluationError
-    from babelpress.evaluation.tasks import check_tasks
-    from babelpress.evaluation.test_data import read_test_data
+    from babelpress.evaluation.tasks.mteb_tasks import check_tasks
+    from babelpress.evaluation.tasks.test_data import read_test_data
 
     names = []
     for folder in sorted(path for path in arguments.data.iterdir() if path.is_dir()):

@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
 
+from babelpress.architectures.encoders import load_encoder
 from babelpress.corpus.sentence import Split
 from babelpress.distillation.batches import BatchPlan
 from babelpress.distillation.checkpoint import Progress
@@ -44,9 +45,8 @@ from babelpress.distillation.targets import TargetsSpec, compute_targets, open_t
 from babelpress.distillation.texts import TextRules
 from babelpress.distillation.tokens import build_token_store
 from babelpress.distillation.train import make_engine, take_step
-from babelpress.encoders import load_encoder
-from babelpress.machine import describe_machine
 from babelpress.recipe import DistillationSection, Precision, TargetPrecision
+from babelpress.utils.machine import describe_machine
 from benchmarks.reference_shape import LAYERS, make_reference_shape
 
 EPOCHS = 13
@@ -76,7 +76,7 @@ class Bench:
 
         self.seconds, self.folder = seconds, folder
         made = make_reference_shape(corpus, work, folder, sentences=sentences)
-        self.teacher, self.pressed, self.texts = made.teacher, made.student, made.texts
+        self.teacher, self.pruned, self.texts = made.teacher, made.student, made.texts
         self.corpus = write_corpus(folder / "corpus", train=self.texts, validation=self.texts[:64])
         self.spec = TargetsSpec(self.teacher, self.corpus, "benchmark", TextRules(max_length=LONGEST))
         self.found: dict[str, list[float]] = {}
@@ -92,7 +92,7 @@ class Bench:
             store = Path(place) / "tokens"
             with cpu_seconds(self.found, "tokens", lambda: len(self.texts)):
                 tokens = build_token_store(
-                    self.pressed, self.corpus, store, split=Split.TRAIN, targets=targets, rules=self.spec.rules,
+                    self.pruned, self.corpus, store, split=Split.TRAIN, targets=targets, rules=self.spec.rules,
                     key="benchmark", max_length=512,
                 )  # fmt: skip
             self.text = TrainingText(tokens, targets)
@@ -100,7 +100,7 @@ class Bench:
     def step(self, batch_size: int, precision: Precision) -> None:
         forget_accelerate()
         settings = DistillationSection(batch_size=batch_size, precision=precision, trackers=(), learning_rate=2e-5)
-        engine = make_engine(self.pressed, self.folder, train=self.text, settings=settings)
+        engine = make_engine(self.pruned, self.folder, train=self.text, settings=settings)
         plan = BatchPlan(self.text.tokens, batch_size=batch_size, seed=20)
         every = batches_from(self.text, plan, epoch=0, position=0, tokens=engine.part_tokens)
 
@@ -145,7 +145,7 @@ class Bench:
 
     def peer(self, batch_size: int) -> None:
         """Encode with the teacher, train the student: every batch from text, in random order."""
-        teacher, student = load_encoder(self.teacher.folder), load_encoder(self.pressed)
+        teacher, student = load_encoder(self.teacher.folder), load_encoder(self.pruned)
         teacher.max_seq_length = student.max_seq_length = LONGEST
         student.train()
         optimizer = torch.optim.AdamW(student.parameters(), lr=2e-5, weight_decay=0.01)
@@ -174,7 +174,7 @@ class Bench:
         forget_accelerate()
         steps = max(2, int(self.seconds * 50 / batch_size))
         rows = np.random.default_rng(20).permutation(len(self.texts))[: (steps + 1) * batch_size]
-        student = load_encoder(self.pressed)
+        student = load_encoder(self.pruned)
         student.max_seq_length = LONGEST
         labels = self.text.targets.gather(rows).float().numpy()
         data = Dataset.from_dict({"sentence": [self.texts[row] for row in rows], "label": list(labels)})

@@ -49,7 +49,7 @@ def sample(path: Path) -> list[str]:
 
 
 def encode(folder: Path, texts: list[str]) -> np.ndarray:
-    from babelpress.encoders import load_encoder
+    from babelpress.architectures.encoders import load_encoder
 
     logging.disable(logging.WARNING)
     return load_encoder(folder).encode(texts, batch_size=64, normalize_embeddings=True)

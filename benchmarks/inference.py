@@ -58,7 +58,7 @@ def main() -> None:
     if given.worker:
         print(json.dumps(work(json.loads(given.worker))))
         return
-    from babelpress.machine import describe_machine
+    from babelpress.utils.machine import describe_machine
     from benchmarks.reference_shape import make_reference_shape
 
     print(json.dumps(describe_machine()), file=sys.stderr)
@@ -80,8 +80,8 @@ def main() -> None:
 
 def export(folder: Path, formats: Sequence[str]) -> None:
     """Write exports without a floor: weights are random."""
-    from babelpress.export.export import export_student
-    from babelpress.export.formats import choose_formats
+    from babelpress.exports.export import export_student
+    from babelpress.schema.formats import choose_formats
 
     export_student(folder, choose_formats(formats), texts={"en": ["one", "two"]}, scorer=lambda *_: {})
 
@@ -147,7 +147,7 @@ def ways_of(folder: Path, threads: int) -> dict[str, Encode]:
     from tokenizers import Tokenizer
 
     from babelpress import OnnxEncoder
-    from babelpress.encoders import load_encoder
+    from babelpress.architectures.encoders import load_encoder
 
     if folder.name == "denormal":
         denormal = OnnxEncoder(folder, threads=threads)
@@ -183,7 +183,7 @@ def show(threads: int, found: dict[str, Any]) -> None:
 
 def show_sizes(folder: Path) -> None:
     """Print the size of every export of the student; random weights take as much room as others."""
-    from babelpress.export.result import read_exports
+    from babelpress.exports.index import read_exports
 
     print("student: " + ", ".join(f"{one.name} {one.bytes / 2**20:.1f} MiB" for one in read_exports(folder)))
 

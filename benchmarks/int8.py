@@ -27,18 +27,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import onnx
+from babelpress.export import products
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from babelpress.encoders import load_encoder
-from babelpress.export import products
-from babelpress.export.calibration import calibrate
-from babelpress.export.formats import FORMATS, Format, convert_graph
-from babelpress.export.graph import is_apart, trace_graph
-from babelpress.export.products import quantize_columns
-from babelpress.export.session import open_session
-from babelpress.machine import describe_machine
-from babelpress.packed import width_of
+from babelpress.architectures.encoders import load_encoder
+from babelpress.architectures.packed import width_of
+from babelpress.exports.calibration import calibrate
+from babelpress.exports.convert import convert_graph
+from babelpress.exports.graph import is_apart, trace_graph
+from babelpress.exports.products import quantize_columns
+from babelpress.exports.session import open_session
+from babelpress.schema.formats import FORMATS, Format
+from babelpress.utils.machine import describe_machine
 from babelpress.vocabulary.count import open_tokenizer
 
 Batch = dict[str, NDArray[np.int64]]

@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def time_statistics() -> None:
-    from babelpress.evaluation.bootstrap import average_precision, macro_f1, mean_of, resample, spearman
+    from babelpress.evaluation.intervals.bootstrap import average_precision, macro_f1, mean_of, resample, spearman
 
     draw = np.random.default_rng(0)
     gold = draw.integers(0, 77, 3_080)
@@ -54,7 +54,7 @@ def time_statistics() -> None:
 
 
 def compare_errors(model: Path, data: Path, cache: Path, languages: tuple[str, ...]) -> None:
-    from babelpress.evaluation.candidates import Wanted, score_candidates
+    from babelpress.evaluation.compare.candidates import Wanted, score_candidates
 
     (found,) = score_candidates([str(model)], Wanted((TASK,), cache=cache, languages=languages, data_dir=data))
     replicates = found.replicates[TASK]

@@ -1,6 +1,6 @@
 """What measuring costs, and what a cosine is worth at each length: how alike a teacher finds texts that are not.
 
-    python benchmarks/measures.py runs/demo/pressed runs/demo/student --text '../shared/corpus/mono/{language}.txt.gz'
+    python benchmarks/measures.py runs/demo/pruned runs/demo/student --text '../shared/corpus/mono/{language}.txt.gz'
 
 The models against the embedded teacher, on 55 texts each of 16 languages, as many as the demo holds out. CPU-seconds
 are those of all threads, models loaded before.
@@ -19,13 +19,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from babelpress.encoders import load_encoder
-from babelpress.evaluation.candidates import locate_models
-from babelpress.evaluation.given_texts import read_given
-from babelpress.evaluation.intrinsic import normalised
-from babelpress.evaluation.lengths import long_texts
-from babelpress.evaluation.measures import TEACHER, measure_models
-from babelpress.evaluation.text_encoder import TextEncoder
+from babelpress.architectures.encoders import load_encoder
+from babelpress.evaluation.compare.candidates import locate_models
+from babelpress.evaluation.fidelity.given_texts import read_given
+from babelpress.evaluation.fidelity.intrinsic import normalised
+from babelpress.evaluation.fidelity.lengths import long_texts
+from babelpress.evaluation.fidelity.measures import TEACHER, measure_models
+from babelpress.evaluation.fidelity.text_encoder import TextEncoder
 from benchmarks.text import LANGUAGES
 
 

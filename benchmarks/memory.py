@@ -64,8 +64,8 @@ def train(folder: Path, steps: int, *, batch_size: int = 512, keep: bool = False
     from babelpress.distillation.targets import Targets
     from babelpress.distillation.tokens import TokenStore
     from babelpress.distillation.train import make_engine, take_step
-    from babelpress.memory import own_memory, release_memory
     from babelpress.recipe import DistillationSection
+    from babelpress.utils.memory import own_memory, release_memory
 
     def shards(kind: str) -> tuple:
         paths = sorted((folder / kind).glob(f"{Split.TRAIN.value}-*.safetensors"))

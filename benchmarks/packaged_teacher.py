@@ -65,9 +65,9 @@ def write_known(python: str, path: Path) -> None:
 
 
 def main() -> None:
+    from babelpress.architectures.encoders import encode_texts, load_encoder
     from babelpress.corpus.bundled import held_out_meanings
-    from babelpress.encoders import encode_texts, load_encoder
-    from babelpress.evaluation.intrinsic import normalised
+    from babelpress.evaluation.fidelity.intrinsic import normalised
     from babelpress.packaged.catalogue import MODELS
 
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])

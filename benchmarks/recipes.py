@@ -5,7 +5,7 @@
 
 RECIPES.yaml maps a name to a list of overrides of the recipe, as `--set` takes them (`benchmarks/recipes.yaml` holds
 those of docs/results.md). `sentence-transformers` is what its users would do: EmbedDistillLoss in its trainer, on the
-same pressed student, targets and visits. Everything is resumable: targets and the stages before the training are
+same pruned student, targets and visits. Everything is resumable: targets and the stages before the training are
 shared, a finished training and finished measures are kept in --work.
 
 Nothing here is a test set: fidelity, drop-in recall and long text are of the corpus' own held-out sentences, STS of the
@@ -33,16 +33,16 @@ import numpy as np
 import yaml
 
 from babelpress import api
+from babelpress.architectures.encoders import encode_texts, load_encoder
 from babelpress.corpus.sentence import Split
-from babelpress.distill_steps import targets_folder, targets_spec
-from babelpress.encoders import encode_texts, load_encoder
-from babelpress.evaluation.intrinsic import bitext_hits
-from babelpress.evaluation.measures import measure_models
-from babelpress.evaluation.tasks import open_task, quiet
-from babelpress.files import read_json, remove_tree, write_json
-from babelpress.machine import describe_machine
-from babelpress.pipeline import bring_up
-from babelpress.steps import Run, texts_by_language
+from babelpress.evaluation.fidelity.intrinsic import bitext_hits
+from babelpress.evaluation.fidelity.measures import measure_models
+from babelpress.evaluation.tasks.mteb_tasks import open_task, quiet
+from babelpress.stages.pipeline import bring_up
+from babelpress.stages.run import Run, texts_by_language
+from babelpress.stages.targets import targets_folder, targets_spec
+from babelpress.utils.files import read_json, remove_tree, write_json
+from babelpress.utils.machine import describe_machine
 
 SHARED = ("corpus", "vocabulary", "layers")  # stages that no recipe here changes; linked, not copied
 PEER = "sentence-transformers"
@@ -123,10 +123,10 @@ def _link(source: Path, target: Path) -> None:
 def _train(run: Run, given: argparse.Namespace, name: str) -> Path:
     """Return the folder of the student, trained as its recipe says."""
     if name == UNTRAINED:
-        bring_up(run, ["pressed"])
-        return run.path("pressed")
+        bring_up(run, ["pruned"])
+        return run.path("pruned")
     if name == PEER:
-        bring_up(run, ["pressed", "targets"])
+        bring_up(run, ["pruned", "targets"])
         return _train_peer(run)
     bring_up(run, ["student"])
     return run.path("student")
@@ -155,7 +155,7 @@ def _train_peer(run: Run) -> Path:
             break
     labels = targets.gather(np.arange(count)).float().numpy()
     data = Dataset.from_dict({"sentence": texts[:count], "label": list(labels)})
-    student = load_encoder(run.path("pressed"))
+    student = load_encoder(run.path("pruned"))
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(run.folder / "peer.work"), per_device_train_batch_size=64, num_train_epochs=settings.epochs,
         learning_rate=1e-4, warmup_steps=0.1, report_to="none", save_strategy="no", use_cpu=True, disable_tqdm=True,
@@ -168,7 +168,7 @@ def _train_peer(run: Run) -> Path:
     remove_tree(partial)
     student.save_pretrained(str(partial), create_model_card=False)
     # transformers 5 rebuilds an XLM-R tokenizer without byte fallback; the peer keeps what it was given.
-    for path in run.path("pressed").glob("*.json"):
+    for path in run.path("pruned").glob("*.json"):
         (partial / path.name).write_bytes(path.read_bytes())
     partial.rename(folder)
     return folder

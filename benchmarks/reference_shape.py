@@ -58,7 +58,7 @@ def make_reference_shape(corpus: Path, work: Path, folder: Path, *, sentences: i
         file, counted(file, text["count"], work / "teacher-count.npz"), method=VocabularyMethod.BUDGET, size=ROWS,
         characters=alphabet(LANGUAGES, file), character_share=0.6,
     )  # fmt: skip
-    student = folder / "pressed"
+    student = folder / "pruned"
     student.mkdir()
     press_student(
         teacher, student, layers=LayerPlan(LAYERS, 12, "given"), vocabulary=plan, settings=StudentSection(), seed=20

@@ -7,8 +7,8 @@ weights and sentences of 24 random tokens in the mean. Each setting is a process
 take a turn on the machine as it is, then all beside a process that keeps one core busy, in an order that moves on from
 round to round. Figures are medians of the rounds; ratios are those within a round, to the default on the idle machine.
 
-What is wanted of the setting that babelpress uses (`babelpress.threads`): at most 3 % slower than the default on an
-idle machine, and beside a busy process at most 2.5 times slower than that.
+What is wanted of the setting that babelpress uses (`babelpress.utils.threads`): at most 3 % slower than the default
+on an idle machine, and beside a busy process at most 2.5 times slower than that.
 
 --onnx times batches of the int8 export in ONNX Runtime instead, whose threads spin unless told not to; babelpress's
 sessions do not.
@@ -33,7 +33,7 @@ from typing import Any
 os.environ |= {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1"}
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from babelpress.threads import SHORT_SPIN
+from babelpress.utils.threads import SHORT_SPIN
 
 ROWS, LENGTH, SENTENCES = 15_424, 24, 4096
 VARIABLES = ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "MKL_NUM_THREADS", *SHORT_SPIN)
@@ -199,8 +199,8 @@ def make_student(folder: Path, *, onnx: bool) -> None:
     spare = ROWS - id_count(tokenizer_json(list(words(600))))
     make_teacher(folder, layers=4, hidden=384, heads=12, feed_forward=1536, positions=512, spare_rows=spare, scale=0.05)
     if onnx:
-        from babelpress.export.export import export_student
-        from babelpress.export.formats import choose_formats
+        from babelpress.exports.export import export_student
+        from babelpress.schema.formats import choose_formats
 
         export_student(folder, choose_formats(["onnx-int8"]), texts={"en": ["one", "two"]}, scorer=lambda *_: {})
 
@@ -286,7 +286,7 @@ def main() -> None:
     figures = summarise(measure(given))
     used = list(figures)[1]
     if given.json:
-        from babelpress.machine import describe_machine
+        from babelpress.utils.machine import describe_machine
 
         facts = {
             "machine": describe_machine(), "in_use_percent": in_use, "batch_size": given.batch_size,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from babelpress.threads import short_spin
+from babelpress.utils.threads import short_spin
 
 os.environ.update(
     HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1",

@@ -11,15 +11,15 @@ from babelpress.corpus.build import read_texts
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.corpus.sentence import Split
 from babelpress.errors import EvaluationError
-from babelpress.files import read_json, write_text
-from babelpress.pipeline import bring_up, open_run
 from babelpress.recipe import Recipe
-from babelpress.report.card import render_card
-from babelpress.steps import Run
+from babelpress.reports.card import render_card
+from babelpress.stages.pipeline import bring_up, open_run
+from babelpress.stages.run import Run
 from babelpress.teacher import read_teacher
+from babelpress.utils.files import read_json, write_text
 from tests.distillation import RECIPE
 from tests.evaluation.local import SENTENCES, write_multilingual, write_stsbenchmark
-from tests.report.figures import make_fertility, make_layers, make_recipe, make_results, make_vocabulary
+from tests.reports.figures import make_fertility, make_layers, make_recipe, make_results, make_vocabulary
 
 FILES = "corpus.sources=[{kind: files, paths: [mine.txt], language: en}]"
 STS = "evaluation.tasks=[STSBenchmark]"
@@ -31,7 +31,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what `datasets` prepares out of the user's home, and do not list all of mteb's tasks every time."""
     import datasets
 
-    monkeypatch.setattr("babelpress.evaluation.tasks.check_tasks", lambda names: None)
+    monkeypatch.setattr("babelpress.evaluation.tasks.mteb_tasks.check_tasks", lambda names: None)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "datasets-cache"))
 
 

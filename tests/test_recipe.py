@@ -23,7 +23,7 @@ from babelpress.recipe import (
     VocabularyMethod,
     VocabularyObjective,
 )
-from babelpress.recipe_text import read_recipe_text, shipped_recipes
+from babelpress.schema.recipe_text import read_recipe_text, shipped_recipes
 
 SMALL = """
 name: small

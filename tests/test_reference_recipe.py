@@ -24,8 +24,8 @@ from filelock import FileLock
 from huggingface_hub import ModelCard
 from PIL import Image
 
+from babelpress.architectures.encoders import load_encoder
 from babelpress.checks.golden import GOLDEN, make_golden, read_golden
-from babelpress.encoders import load_encoder
 from babelpress.recipe import HubSource, Recipe
 from tests.hub.content import write_model, write_sources, write_tasks
 from tests.hub.server import StandInHub
@@ -45,7 +45,7 @@ FEW = (
     "AmazonCounterfactualClassification", "Banking77Classification", "StackExchangeClusteringP2P.v2", "STS17",
     "STSBenchmark",
 )  # fmt: skip
-MODELS = ["teacher", "pressed", "distilled"]
+MODELS = ["teacher", "pruned", "distilled"]
 
 
 @dataclass(frozen=True)
@@ -233,15 +233,15 @@ def test_the_student_carries_its_tokenizers_golden_file(few):
 
 def test_training_moved_the_student_towards_the_teacher(few):
     models = few.results()["models"]
-    assert models["distilled"]["fidelity_mean"] > models["pressed"]["fidelity_mean"]
+    assert models["distilled"]["fidelity_mean"] > models["pruned"]["fidelity_mean"]
     assert models["teacher"]["fidelity_mean"] == pytest.approx(1.0)
 
 
 def test_the_pictures_are_there_and_show_the_hubs_parallel_sentences(few):
-    with Image.open(few.folder / "report" / "umap.png") as picture:
+    with Image.open(few.folder / "umap" / "umap.png") as picture:
         assert min(picture.size) > 800
-    assert (few.folder / "report" / "umap.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
-    points = np.load(few.folder / "report" / "umap.npz")
+    assert (few.folder / "umap" / "umap.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
+    points = np.load(few.folder / "umap" / "umap.npz")
     assert {name: points[name].shape for name in points} == dict.fromkeys(MODELS, (16 * 50, 2))
 
 

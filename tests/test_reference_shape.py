@@ -7,9 +7,9 @@ import pytest
 
 from babelpress import load_run, press
 from babelpress.evaluation.evaluate import model_facts
-from babelpress.files import read_json
-from babelpress.steps import read_plans
-from babelpress.tensors import open_checkpoint
+from babelpress.stages.run import read_plans
+from babelpress.utils.files import read_json
+from babelpress.utils.tensors import open_checkpoint
 from tests.tiny import make_e5_small_shape
 
 GREETINGS = ["Hello, how are you?", "안녕하세요, 잘 지내세요?", "こんにちは、元気ですか?", "你好,你好吗?"]

@@ -9,8 +9,8 @@ from typing import Any
 
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.errors import BabelpressError
-from babelpress.export.result import FLOOR, Export, Floor
-from babelpress.files import hash_file, hash_json, list_files, read_json, write_json
+from babelpress.schema.exports import FLOOR, Export, Floor
+from babelpress.utils.files import hash_file, hash_json, list_files, read_json, write_json
 
 FORMAT = "onnx-int8"  # transformers.js calls it q8
 _COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json")

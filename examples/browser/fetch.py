@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from babelpress.errors import BabelpressError
-from babelpress.files import read_json, replace_file, write_json
+from babelpress.utils.files import read_json, replace_file, write_json
 
 _STAMP = "versions.json"
 FILES = {

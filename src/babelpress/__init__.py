@@ -11,64 +11,36 @@ results.models["distilled"].fidelity_mean
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from babelpress.verbs import VERBS
+
 if TYPE_CHECKING:
-    from babelpress.api import (
-        Plan,
-        card,
-        check,
-        compare,
-        distill,
-        evaluate,
-        load_run,
-        measure,
-        plan,
-        press,
-        push,
-        run,
-        speed,
-        visualize,
-    )
-    from babelpress.errors import BabelpressError
-    from babelpress.evaluation.results import Measures, Results
-    from babelpress.export.encoder import OnnxEncoder
-    from babelpress.recipe import Recipe
-    from babelpress.teacher import Teacher, read_teacher
+    from babelpress.api import *  # noqa: F403
+    from babelpress.errors import BabelpressError as BabelpressError
+    from babelpress.exports.encoder import OnnxEncoder as OnnxEncoder
+    from babelpress.recipe import Recipe as Recipe
+    from babelpress.schema.results import Measures as Measures
+    from babelpress.schema.results import Results as Results
+    from babelpress.teacher import Teacher as Teacher
+    from babelpress.teacher import read_teacher as read_teacher
 
 _HOMES = {
-    "Plan": "api", "card": "api", "check": "api", "compare": "api", "distill": "api", "evaluate": "api",
-    "load_run": "api", "measure": "api", "plan": "api", "press": "api", "push": "api", "run": "api", "speed": "api",
-    "visualize": "api", "BabelpressError": "errors", "Measures": "evaluation.results",
-    "OnnxEncoder": "export.encoder",
-    "Results": "evaluation.results", "Recipe": "recipe", "Teacher": "teacher", "read_teacher": "teacher",
-}  # fmt: skip
+    **dict.fromkeys((*VERBS, "Plan", "load_run"), "api"),
+    "BabelpressError": "errors",
+    "OnnxEncoder": "exports.encoder",
+    "Recipe": "recipe",
+    **dict.fromkeys(("Measures", "Results"), "schema.results"),
+    **dict.fromkeys(("Teacher", "read_teacher"), "teacher"),
+}
 
-__all__ = [
-    "BabelpressError",
-    "Measures",
-    "OnnxEncoder",
-    "Plan",
-    "Recipe",
-    "Results",
-    "Teacher",
-    "card",
-    "check",
-    "compare",
-    "distill",
-    "evaluate",
-    "load_run",
-    "measure",
-    "plan",
-    "press",
-    "push",
-    "read_teacher",
-    "run",
-    "speed",
-    "visualize",
-]
+__all__ = sorted(_HOMES)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for: torch and its kin take seconds."""
+    """Import a public name when it is first asked for: torch and the libraries around it take seconds."""
     if name in _HOMES:
         return getattr(import_module(f"babelpress.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'babelpress' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -10,20 +10,22 @@ from typing import Any, Protocol, TypeVar
 
 from babelpress.checks.result import CheckReport
 from babelpress.errors import BabelpressError, ExportError
-from babelpress.evaluation.comparison import Comparison, SubsetRule
-from babelpress.evaluation.results import Measures, Results
-from babelpress.evaluation.speed import SpeedReport
-from babelpress.export.result import FLOOR, Export, Floor, FloorError
-from babelpress.files import read_json
-from babelpress.outputs import write_card, write_report, write_results
+from babelpress.evaluation.compare.comparison import Comparison, SubsetRule
+from babelpress.evaluation.speed.measure import SpeedReport
 from babelpress.packaged.catalogue import find_model as find_packaged
 from babelpress.packaged.fetch import Fetched, fetch_teacher
-from babelpress.pipeline import bring_up, open_run, stages_of
 from babelpress.publishing.push import Pushed
 from babelpress.recipe import Pooler, Recipe
-from babelpress.steps import Run, read_plans
+from babelpress.schema.exports import FLOOR, Export, Floor, FloorError
+from babelpress.schema.results import Measures, Results
+from babelpress.stages import stages_of
+from babelpress.stages.outputs import write_card, write_report, write_results
+from babelpress.stages.pipeline import bring_up, open_run
+from babelpress.stages.run import Run, read_plans
 from babelpress.student.sizing import Size, estimate_size
 from babelpress.teacher import Teacher, locate_teacher
+from babelpress.utils.files import read_json
+from babelpress.verbs import VERBS
 from babelpress.vocabulary.fertility import LanguageFertility, load_fertility
 from babelpress.vocabulary.plan import LanguageCoverage
 
@@ -158,9 +160,9 @@ def plan(run: Run) -> Plan:
 
 @_verb
 def press(run: Run) -> Path:
-    """Press without training; return the student folder (runs/<recipe>/pressed)."""
-    bring_up(run, ["pressed"])
-    return run.path("pressed")
+    """Press without training; return the student folder (runs/<recipe>/pruned)."""
+    bring_up(run, ["pruned"])
+    return run.path("pruned")
 
 
 @_verb
@@ -179,9 +181,9 @@ def evaluate(run: Run) -> Results:
 
 @_verb
 def visualize(run: Run) -> Path:
-    """Press, distil and draw; return the picture (runs/<recipe>/report/umap.png; umap.html beside it)."""
-    bring_up(run, ["report"])
-    return run.path("report") / "umap.png"
+    """Press, distil and draw; return the picture (runs/<recipe>/umap/umap.png; umap.html beside it)."""
+    bring_up(run, ["umap"])
+    return run.path("umap") / "umap.png"
 
 
 @_verb
@@ -195,10 +197,7 @@ def card(run: Run) -> Path:
 
 @_verb
 def report(run: Run) -> Path:
-    """Do all that the page of a run tells of and write it; return runs/<recipe>/report.html.
-
-    `babelpress.report` is the package that draws; call this as `babelpress.api.report`.
-    """
+    """Do all that the page of a run tells of and write it; return runs/<recipe>/report.html."""
     bring_up(run, stages_of(run))
     return write_report(run, write_results(run))
 
@@ -237,17 +236,17 @@ def export(
     floor: Floor | None = FLOOR,
     output: Path | str | None = None,
 ) -> list[Export]:
-    """Export a student folder to formats (`babelpress.export.formats.FORMATS`), each with its parity.
+    """Export a student folder to formats (`babelpress.schema.formats.FORMATS`), each with its parity.
 
     They go into the folder itself, or into `output`. Parity is measured on the embedded sentences, the retrieval of
     translations among them, and on `texts`, files with one text a line (plain or .gz). `floor` is what an export
     must reach; None writes whatever comes out. One below is not written, the others are; then FloorError is raised,
     which has both. Raises ExportError where nothing can be exported.
     """
-    from babelpress.evaluation.embedded import all_languages
-    from babelpress.export.export import export_student
-    from babelpress.export.formats import choose_formats
-    from babelpress.export.scoring import parity_texts, translation_score
+    from babelpress.evaluation.fidelity.embedded import all_languages
+    from babelpress.exports.export import export_student
+    from babelpress.exports.scoring import parity_texts, translation_score
+    from babelpress.schema.formats import choose_formats
 
     source = Path(folder)
     formats = choose_formats(to)
@@ -286,8 +285,8 @@ def compare(
     `query` is for retrieval and reranking alone).
     Raises BabelpressError before any model is run, where that is possible.
     """
-    from babelpress.evaluation.candidates import plan_scores, score_candidates
-    from babelpress.evaluation.compare import compare_scores, distinct_names
+    from babelpress.evaluation.compare.candidates import plan_scores, score_candidates
+    from babelpress.evaluation.compare.compare import compare_scores, distinct_names
     from babelpress.evaluation.model_folders import find_model
 
     rules = [str(rule) for rule in SubsetRule]
@@ -320,10 +319,10 @@ def measure(
     each of `languages`. At most `sample` texts are measured on, alike of all languages. Raises BabelpressError before
     any model is run, where that is possible.
     """
-    from babelpress.encoders import load_encoder
-    from babelpress.evaluation.candidates import locate_models
-    from babelpress.evaluation.given_texts import read_given
-    from babelpress.evaluation.measures import measure_models
+    from babelpress.architectures.encoders import load_encoder
+    from babelpress.evaluation.compare.candidates import locate_models
+    from babelpress.evaluation.fidelity.given_texts import read_given
+    from babelpress.evaluation.fidelity.measures import measure_models
 
     folders = locate_models([str(student) for student in students], teacher)
     given = read_given([str(text) for text in texts], languages=languages)
@@ -338,7 +337,7 @@ def speed(
     `sentences` are taken evenly from the first lines of a file with one text a line (plain or .gz), or from the
     embedded held-out ones. Raises BabelpressError.
     """
-    from babelpress.evaluation.speed import report_speed
+    from babelpress.evaluation.speed.measure import report_speed
 
     return report_speed(models, text=Path(text) if text else None, sentences=sentences, rounds=rounds)
 
@@ -390,23 +389,4 @@ def _matrix_parameters(teacher: Teacher, layers: int) -> int:
     return layers * (4 * teacher.hidden**2 + 2 * teacher.hidden * teacher.feed_forward)
 
 
-__all__ = [
-    "Plan",
-    "Verb",
-    "card",
-    "check",
-    "compare",
-    "distill",
-    "evaluate",
-    "export",
-    "fetch",
-    "load_run",
-    "measure",
-    "plan",
-    "press",
-    "push",
-    "report",
-    "run",
-    "speed",
-    "visualize",
-]
+__all__ = ["Plan", "Verb", "load_run", *VERBS]  # noqa: PLE0604

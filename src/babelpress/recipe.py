@@ -14,9 +14,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from babelpress.errors import EvaluationError, ExportError, RecipeError
-from babelpress.evaluation.suites import find_suite
-from babelpress.export.formats import choose_formats
-from babelpress.recipe_text import load_yaml, override_value, read_recipe_text
+from babelpress.schema.formats import choose_formats
+from babelpress.schema.recipe_text import load_yaml, override_value, read_recipe_text
+from babelpress.schema.suites import find_suite
 
 
 class _Section(BaseModel):

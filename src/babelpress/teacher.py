@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from babelpress.errors import BabelpressError, HubError, TeacherError
-from babelpress.files import hash_file, hash_json, inside, read_json
-from babelpress.tensors import Checkpoint, open_checkpoint
+from babelpress.utils.files import hash_file, hash_json, inside, read_json
+from babelpress.utils.tensors import Checkpoint, open_checkpoint
 from babelpress.vocabulary.tokenizer_file import read_tokenizer_file
 
 EMBEDDED = "embedded"
@@ -112,7 +112,7 @@ def download_model(model: str, revision: str | None = None) -> Path:
     """Return the folder of a hub model: what is safe of it, kept in the hub's cache. Raises HubError."""
     from huggingface_hub import snapshot_download
 
-    from babelpress.hub import explain
+    from babelpress.utils.hub import explain
 
     try:
         return Path(snapshot_download(model, revision=revision, ignore_patterns=list(_IGNORED)))

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from babelpress.checks.result import CheckReport, CheckResult, Status
 from babelpress.checks.table import report_view
-from babelpress.checks.texts import read_texts
+from babelpress.corpus.sources import first_lines
 from babelpress.errors import SourceError
 
 REPORT = CheckReport(
@@ -123,12 +123,12 @@ def test_texts_come_from_plain_and_packed_files(tmp_path: Path):
     (tmp_path / "a.txt").write_bytes(b"eins\r\n\nzwei\n" + b"\xff\xff\n" + b"drei\n")
     with gzip.open(tmp_path / "b.txt.gz", "wt", encoding="utf-8") as file:
         file.write("vier\n" * 50)
-    assert read_texts(tmp_path / "a.txt", limit=9) == ["eins", "zwei", "drei"]
-    assert read_texts(tmp_path / "b.txt.gz", limit=9) == ["vier"] * 9
+    assert first_lines(tmp_path / "a.txt", limit=9) == ["eins", "zwei", "drei"]
+    assert first_lines(tmp_path / "b.txt.gz", limit=9) == ["vier"] * 9
 
 
 def test_a_text_file_that_is_not_there_or_broken_is_named(tmp_path: Path):
     (tmp_path / "c.txt.gz").write_bytes(b"no gzip")
     for name in ("none.txt", "c.txt.gz"):
         with pytest.raises(SourceError, match=name):
-            read_texts(tmp_path / name, limit=9)
+            first_lines(tmp_path / name, limit=9)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from babelpress import progress
 from babelpress.cli import main
+from babelpress.utils import progress
 from tests.cli import Ended
 from tests.distillation import write_recipe
 

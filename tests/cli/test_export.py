@@ -9,12 +9,14 @@ import shutil
 import pytest
 from rich.cells import cell_len
 
-from babelpress import api, export_steps
-from babelpress.evaluation.results import Results
-from babelpress.export.result import FLOOR, Export, FloorError, read_exports
-from babelpress.stages import read_manifest
+from babelpress import api
+from babelpress.exports.index import read_exports
+from babelpress.schema.exports import FLOOR, Export, FloorError
+from babelpress.schema.results import Results
+from babelpress.stages import export as export_stage
+from babelpress.stages.engine import read_manifest
 from tests.cli import assert_one_line
-from tests.export import good_parity, missed_export
+from tests.exports import good_parity, missed_export
 
 
 @pytest.fixture
@@ -188,7 +190,7 @@ def test_an_export_that_misses_does_not_hide_what_the_run_found(missing_one):
 def test_what_missed_is_not_tried_again_where_nothing_changed(missing_one, monkeypatch):
     _, run = missing_one
     run()
-    monkeypatch.setattr("babelpress.export.export.export_student", lambda *_, **__: pytest.fail("it is tried again"))
+    monkeypatch.setattr("babelpress.exports.export.export_student", lambda *_, **__: pytest.fail("it is tried again"))
     ended = run()
     assert ended.code == 3
     assert "not written: onnx-int8" in " ".join(ended.out.split())
@@ -198,10 +200,10 @@ def test_what_missed_is_not_tried_again_where_nothing_changed(missing_one, monke
 def test_what_missed_is_tried_again_on_another_processor_or_onnx_runtime(missing_one, monkeypatch, changed):
     folder, run = missing_one
     run()
-    other = {**export_steps._measured_on(), changed: "another"}
-    monkeypatch.setattr(export_steps, "_measured_on", lambda: other)
-    floor = export_steps.floor_of
-    monkeypatch.setattr(export_steps, "floor_of", lambda section: dataclasses.replace(floor(section), mean=0.5))
+    other = {**export_stage._measured_on(), changed: "another"}
+    monkeypatch.setattr(export_stage, "_measured_on", lambda: other)
+    floor = export_stage.floor_of
+    monkeypatch.setattr(export_stage, "floor_of", lambda section: dataclasses.replace(floor(section), mean=0.5))
     assert run().code == 0  # there it is near enough
     assert [one.name for one in read_exports(folder / "student")] == ["onnx", "onnx-int8"]
     assert not (folder / "export/missed.json").exists()

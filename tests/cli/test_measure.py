@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 
 from babelpress.corpus.bundled import load_meanings
-from babelpress.evaluation.results import Measures
+from babelpress.schema.results import Measures
 from tests.cli import assert_one_line
 from tests.tiny import make_teacher
 

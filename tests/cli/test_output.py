@@ -11,8 +11,8 @@ import pytest
 from rich.cells import cell_len
 
 from babelpress.api import load_run
-from babelpress.outputs import write_results
-from babelpress.pipeline import STAGES
+from babelpress.stages import STAGES
+from babelpress.stages.outputs import write_results
 from tests.cli import assert_one_line
 from tests.distillation import RECIPE
 
@@ -21,7 +21,7 @@ def test_press_json_is_all_of_stdout(call, recipe, folder):
     ended = call("press", str(recipe), "-o", str(folder), "--json")
     facts = json.loads(ended.out)
     assert (ended.code, ended.err) == (0, "")
-    assert (facts["folder"], facts["layers"], facts["tokens"]) == (str(folder / "pressed"), 2, 800)
+    assert (facts["folder"], facts["layers"], facts["vocab_size"]) == (str(folder / "pruned"), 2, 800)
 
 
 def test_plan_json_is_all_of_stdout_and_agrees_with_press(call, recipe, folder):
@@ -55,7 +55,7 @@ def test_the_result_of_press_names_folder_and_size(call, recipe, folder):
     ended = call("press", str(recipe), "-o", str(folder))
     said = " ".join(ended.out.split())
     assert "2 layers, 800 rows" in said
-    assert str(folder / "pressed") in ended.out.replace("\n", "")
+    assert str(folder / "pruned") in ended.out.replace("\n", "")
 
 
 def test_stages_are_told_on_stderr_so_that_stdout_can_be_piped(call, recipe, tmp_path):
@@ -73,7 +73,7 @@ def test_a_run_in_a_folder_with_brackets_says_its_name_as_it_is(call, recipe, tm
 def test_runs_go_to_runs_and_the_recipes_name_unless_told(call, recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert call("press", str(recipe), "--quiet").code == 0
-    assert (tmp_path / "runs" / "small" / "pressed" / "model.safetensors").is_file()
+    assert (tmp_path / "runs" / "small" / "pruned" / "model.safetensors").is_file()
 
 
 def test_a_teacher_given_by_option_stands_in_for_the_recipes(call, tmp_path, tiny_teacher):
@@ -142,7 +142,7 @@ def test_a_whole_run_says_nothing_of_its_libraries(whole):
 
 def test_a_whole_run_has_the_numbers_of_its_picture_in_its_results(whole):
     models = json.loads((whole[0] / "results.json").read_text())["models"]
-    numbers = json.loads((whole[0] / "report" / "parallel.json").read_text())
+    numbers = json.loads((whole[0] / "umap" / "parallel.json").read_text())
     assert {name: model["parallel"] for name, model in models.items()} == numbers
     assert [numbers["teacher"][key] for key in ("languages", "sentences")] == [3, 10]
     assert {model["speed"] for model in models.values()} == {None}

@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from babelpress import progress
 from babelpress.cli.shared import set_up
+from babelpress.utils import progress
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 from rich.cells import cell_len
 
 from babelpress.corpus.bundled import held_out_meanings
-from babelpress.evaluation import speed
+from babelpress.evaluation.speed import measure as speed
 from tests.cli import assert_one_line
-from tests.report.figures import make_speed
+from tests.reports.figures import make_speed
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from babelpress.architectures.encoders import load_encoder, pad_batch
 from babelpress.corpus.sentence import Split
 from babelpress.distillation import targets, texts, tokens
 from babelpress.distillation.targets import Targets, TargetsSpec, compute_targets, open_targets
 from babelpress.distillation.texts import TextRules
-from babelpress.encoders import load_encoder, pad_batch
 from babelpress.recipe import TargetPrecision
 from babelpress.teacher import Teacher
 from babelpress.vocabulary.count import open_tokenizer

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from babelpress.architectures.packed import Group
 from babelpress.corpus.sentence import Split
 from babelpress.distillation import tokens as module
 from babelpress.distillation.shards import facts_of, write_shard
@@ -16,7 +17,6 @@ from babelpress.distillation.targets import Targets
 from babelpress.distillation.texts import TextRules, read_shards
 from babelpress.distillation.tokens import TokenStore, build_token_store
 from babelpress.errors import TrainingError
-from babelpress.packed import Group
 from babelpress.teacher import read_teacher
 from babelpress.vocabulary.count import open_tokenizer
 from tests.distillation.examples import (

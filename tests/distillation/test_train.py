@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from babelpress.architectures.encoders import load_encoder
 from babelpress.distillation import tracking
 from babelpress.distillation import train as module
 from babelpress.distillation.batches import BatchPlan
 from babelpress.distillation.schedule import learning_rate
 from babelpress.distillation.train import held_out_figures, make_engine
-from babelpress.encoders import load_encoder
 from babelpress.errors import RecipeError, TrainingError
 from babelpress.recipe import Recipe
 from tests.distillation import RECIPE, kill_at, read_log, section, train

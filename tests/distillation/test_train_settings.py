@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from babelpress.architectures.encoders import load_encoder
 from babelpress.distillation import feed, tracking
 from babelpress.distillation import precision as precision_module
 from babelpress.distillation import train as module
@@ -16,7 +17,6 @@ from babelpress.distillation.batches import BatchPlan
 from babelpress.distillation.feed import batches_from
 from babelpress.distillation.schedule import learning_rate
 from babelpress.distillation.train import held_out_figures, make_engine
-from babelpress.encoders import load_encoder
 from babelpress.errors import TrainingError
 from babelpress.student.build import replace_weights
 from tests.distillation import kill_at, make_student, make_text, make_texts, read_log, section, train

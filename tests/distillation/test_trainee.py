@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 from sentence_transformers.models import Dense
 from torch.nn.functional import normalize
 
+from babelpress.architectures.encoders import load_encoder
+from babelpress.architectures.packed import PackedEncoder, pack
 from babelpress.distillation.trainee import PROJECTION, Trainee, is_projection
-from babelpress.encoders import load_encoder
-from babelpress.packed import PackedEncoder, pack
 from tests.distillation import make_student, section
 
 SENTENCES = [[0, 9, 2], [0, 7, 8, 2], [0, 7, 9, 2], [0, 6, 5, 8, 11, 2], [0, 2]]

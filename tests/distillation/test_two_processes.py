@@ -16,10 +16,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from babelpress import processes
 from babelpress.distillation import tracking
 from babelpress.distillation import train as module
 from babelpress.errors import Stopped
+from babelpress.utils import processes
 from tests.distillation import make_student, make_texts, read_log, train
 
 REPOSITORY = Path(__file__).parents[2]

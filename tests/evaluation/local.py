@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from babelpress.encoders import load_encoder
-from babelpress.evaluation.scoring import Subject
+from babelpress.architectures.encoders import load_encoder
+from babelpress.evaluation.tasks.scoring import Subject
 
 Row = dict[str, Any]
 MULTILINGUAL = "STSBenchmarkMultilingualSTS"

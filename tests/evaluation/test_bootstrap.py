@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score, f1_score
 
-from babelpress.evaluation.bootstrap import (
+from babelpress.evaluation.intervals.bootstrap import (
     average_precision,
     best_of,
     interval,
@@ -17,7 +17,7 @@ from babelpress.evaluation.bootstrap import (
     spearman,
     whole,
 )
-from babelpress.files import hash_json
+from babelpress.utils.files import hash_json
 
 SEED = ("a task", "test")
 DRAW = np.random.default_rng(5)
@@ -77,7 +77,7 @@ def test_the_paired_difference_of_like_models_is_narrower_than_an_unpaired_one()
 def test_resamples_do_not_hang_on_how_many_are_in_the_memory_at_a_time(monkeypatch):
     values = np.arange(50.0)
     at_once = resample(mean_of(values), 50, seed=SEED)
-    monkeypatch.setattr("babelpress.evaluation.bootstrap._BATCH", 50 * 7)
+    monkeypatch.setattr("babelpress.evaluation.intervals.bootstrap._BATCH", 50 * 7)
     assert np.array_equal(resample(mean_of(values), 50, seed=SEED), at_once)
 
 

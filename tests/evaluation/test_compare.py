@@ -16,19 +16,19 @@ from safetensors.numpy import load_file
 
 from babelpress import api
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.candidates import Wanted, score_candidates
-from babelpress.evaluation.compare import compare_scores
-from babelpress.evaluation.comparison import Comparison, Missing, Narrowed, Scored, SubsetRule
-from babelpress.evaluation.embedded import BITEXT, score_bitext
-from babelpress.evaluation.published import published_models
-from babelpress.evaluation.replicates import Replicates
-from babelpress.evaluation.results import Score
-from babelpress.evaluation.subset_names import subset_language
-from babelpress.files import write_json
-from babelpress.report.comparison import Form, comparison_view, notes, suites_view, to_csv, to_markdown
-from babelpress.report.comparison_plot import draw_comparison
+from babelpress.evaluation.compare.candidates import Wanted, score_candidates
+from babelpress.evaluation.compare.compare import compare_scores
+from babelpress.evaluation.compare.comparison import Comparison, Missing, Narrowed, Scored, SubsetRule
+from babelpress.evaluation.compare.published import published_models
+from babelpress.evaluation.fidelity.embedded import BITEXT, score_bitext
+from babelpress.evaluation.intervals.replicates import Replicates
+from babelpress.evaluation.tasks.subset_names import subset_language
+from babelpress.reports.comparison import Form, comparison_view, notes, suites_view, to_csv, to_markdown
+from babelpress.reports.comparison_plot import draw_comparison
+from babelpress.schema.results import Score
+from babelpress.utils.files import write_json
 from tests.evaluation.local import write_stsbenchmark
-from tests.report.figures import make_results
+from tests.reports.figures import make_results
 from tests.tiny import make_teacher
 
 
@@ -392,7 +392,7 @@ def test_the_notes_say_with_which_prompts_folders_were_scored():
 
 
 def test_the_list_of_suites_fits_80_columns():
-    from babelpress.evaluation.suites import shipped_suites
+    from babelpress.schema.suites import shipped_suites
 
     text = shown(suites_view(shipped_suites()))
     assert max(map(cell_len, text.splitlines())) <= 80
@@ -437,7 +437,9 @@ def test_a_run_beside_published_scores_is_compared_on_the_common_tasks(run):
 
 
 def test_what_has_nothing_of_the_tasks_is_refused_before_a_model_is_scored(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("babelpress.evaluation.candidates.load_encoder", lambda _: pytest.fail("loaded a model"))
+    monkeypatch.setattr(
+        "babelpress.evaluation.compare.candidates.load_encoder", lambda _: pytest.fail("loaded a model")
+    )
     with pytest.raises(EvaluationError, match=r"^try has none of STS12$"):
         api.compare([str(run), "embedded"], tasks=["STS12"])
     with pytest.raises(EvaluationError, match=r"multilingual-e5-small has none of bundled bitext retrieval"):
@@ -545,7 +547,7 @@ def test_other_prompts_are_not_taken_from_the_cache_and_other_batches_are(tmp_pa
 def test_too_few_models_and_an_unknown_measure_are_refused_before_any_model_is_run(
     tiny_teacher, wanted, monkeypatch, models, against, said
 ):
-    monkeypatch.setattr("babelpress.evaluation.candidates.load_encoder", _no_encoding)
+    monkeypatch.setattr("babelpress.evaluation.compare.candidates.load_encoder", _no_encoding)
     with pytest.raises(EvaluationError, match=said):
         api.compare([str(tiny_teacher)] * models, tasks=wanted.tasks, cache=wanted.cache, against=against)
 

@@ -9,10 +9,10 @@ import mteb
 import pytest
 from mteb.results import TaskResult
 
-from babelpress.encoders import load_encoder
+from babelpress.architectures.encoders import load_encoder
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.entries import Entry, read_entries
-from babelpress.evaluation.scoring import ScoringSettings, Subject, score_models
+from babelpress.evaluation.tasks.entries import Entry, read_entries
+from babelpress.evaluation.tasks.scoring import ScoringSettings, Subject, score_models
 from tests.evaluation.local import MULTILINGUAL, write_multilingual
 
 MODEL, HASH = "babelpress/try", 32 * "c"

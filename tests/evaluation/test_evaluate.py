@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from babelpress.architectures.encoders import load_encoder
 from babelpress.corpus.bundled import held_out_meanings
-from babelpress.encoders import load_encoder
 from babelpress.evaluation import evaluate
-from babelpress.evaluation.embedded import BITEXT, SIMILARITY, bundled_texts, find_translations
 from babelpress.evaluation.evaluate import Candidate, average, evaluate_models, model_facts
-from babelpress.evaluation.results import ModelResult, Score
+from babelpress.evaluation.fidelity.embedded import BITEXT, SIMILARITY, bundled_texts, find_translations
 from babelpress.recipe import EvaluationSection
+from babelpress.schema.results import ModelResult, Score
 from tests.evaluation.local import write_stsbenchmark
-from tests.report.figures import make_speed
+from tests.reports.figures import make_speed
 from tests.tiny import make_teacher
 
 HELD_OUT = {"en": ["The dog runs", "A cat sleeps on the table", "Hello, how are you?"], "de": ["Heute regnet es"]}

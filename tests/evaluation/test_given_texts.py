@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from babelpress.errors import BabelpressError, EvaluationError, SourceError
-from babelpress.evaluation import given_texts
-from babelpress.evaluation.given_texts import read_given
+from babelpress.evaluation.fidelity import given_texts
+from babelpress.evaluation.fidelity.given_texts import read_given
 
 
 def lines(count: int, word: str = "line") -> list[str]:

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from babelpress.encoders import load_encoder
-from babelpress.evaluation import predictions, task_run
-from babelpress.evaluation.replicates import paired_difference, read_rows, rows_path
-from babelpress.evaluation.scoring import ScoringSettings, Subject, score_models
-from babelpress.evaluation.task_run import TaskScore
-from babelpress.files import read_json
+from babelpress.architectures.encoders import load_encoder
+from babelpress.evaluation.intervals.replicates import paired_difference, read_rows, rows_path
+from babelpress.evaluation.tasks import predictions
+from babelpress.evaluation.tasks import run as task_run
+from babelpress.evaluation.tasks.run import TaskScore
+from babelpress.evaluation.tasks.scoring import ScoringSettings, Subject, score_models
+from babelpress.utils.files import read_json
 from tests.evaluation import local
 from tests.evaluation.local import MULTILINGUAL
 
@@ -191,7 +192,7 @@ def _other_score(file: bytes) -> bytes:
 
 def test_a_split_without_replicates_is_scored_again_and_no_other(students, tmp_path, monkeypatch):
     """Killed between mteb's result and ours: the last split of the last subset has none."""
-    from babelpress.evaluation.replicates import write_rows
+    from babelpress.evaluation.intervals.replicates import write_rows
 
     local.write_multilingual(tmp_path / "data")
     first = score(students[:1], tmp_path, MULTILINGUAL)[0]

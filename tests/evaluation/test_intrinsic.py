@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from babelpress.evaluation.intrinsic import (
+from babelpress.evaluation.fidelity.intrinsic import (
     bitext_hits,
     fidelity,
     normalised,

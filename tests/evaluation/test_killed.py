@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.evaluation.local import MULTILINGUAL, write_classes, write_multilingual, write_stsbenchmark
-from tests.test_resume import Nursery
+from tests.stages.test_resume import Nursery
 from tests.tiny import make_teacher
 
 TASKS = ("STSBenchmark", "Banking77Classification", MULTILINGUAL)
@@ -19,10 +19,10 @@ TASKS = ("STSBenchmark", "Banking77Classification", MULTILINGUAL)
 # Where each comparison of two models is killed (function, n-th call, after it instead of before), and how many of the
 # six results, of their files of replicates, there are then. Each goes on from what the one before it left.
 KILLS = {
-    "after a task": (("evaluation.scoring:open_task", 2, False), 1, 1),
-    "between mteb's result and its replicates": (("evaluation.task_run:write_rows", 1, False), 2, 1),
-    "within a task of several subsets": (("evaluation.task_run:write_rows", 3, True), 3, 3),
-    "before the last task": (("evaluation.scoring:open_task", 6, False), 5, 5),
+    "after a task": (("evaluation.tasks.scoring:open_task", 2, False), 1, 1),
+    "between mteb's result and its replicates": (("evaluation.tasks.run:write_rows", 1, False), 2, 1),
+    "within a task of several subsets": (("evaluation.tasks.run:write_rows", 3, True), 3, 3),
+    "before the last task": (("evaluation.tasks.scoring:open_task", 6, False), 5, 5),
 }
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from babelpress.architectures.encoders import load_encoder
 from babelpress.corpus.bundled import load_meanings
-from babelpress.encoders import load_encoder
-from babelpress.evaluation.lengths import LENGTHS, at_lengths, long_texts
-from babelpress.evaluation.text_encoder import TextEncoder
+from babelpress.evaluation.fidelity.lengths import LENGTHS, at_lengths, long_texts
+from babelpress.evaluation.fidelity.text_encoder import TextEncoder
 from babelpress.teacher import read_teacher
 from babelpress.vocabulary.count import load_tokenizer, open_tokenizer
 from tests.families import FAMILIES

@@ -13,14 +13,14 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
+from babelpress.architectures.encoders import load_encoder
 from babelpress.corpus.bundled import load_meanings
-from babelpress.encoders import load_encoder
 from babelpress.errors import EvaluationError
-from babelpress.evaluation import measures
-from babelpress.evaluation.disturb import DISTURBANCES
-from babelpress.evaluation.measures import make_probe, measure_models
-from babelpress.evaluation.results import TEACHER, Measures
-from babelpress.evaluation.text_encoder import TextEncoder
+from babelpress.evaluation.fidelity import measures
+from babelpress.evaluation.fidelity.disturb import DISTURBANCES
+from babelpress.evaluation.fidelity.measures import make_probe, measure_models
+from babelpress.evaluation.fidelity.text_encoder import TextEncoder
+from babelpress.schema.results import TEACHER, Measures
 from tests.tiny import make_teacher
 
 LANGUAGES = ("en", "ko", "ja", "ru")

@@ -9,16 +9,16 @@ import pytest
 
 from babelpress import api
 from babelpress.errors import EvaluationError
-from babelpress.evaluation import scoring
-from babelpress.evaluation.embedded import BITEXT
-from babelpress.evaluation.results import Results
-from babelpress.files import read_json
-from babelpress.stages import output_hash, read_manifest
+from babelpress.evaluation.fidelity.embedded import BITEXT
+from babelpress.evaluation.tasks import scoring
+from babelpress.schema.results import Results
+from babelpress.stages.engine import output_hash, read_manifest
+from babelpress.utils.files import read_json
 from tests.distillation import write_recipe
 from tests.evaluation.local import write_classes, write_stsbenchmark
 
 STS, TOPICS = "STSBenchmark", "Banking77Classification"
-MODELS = {"teacher", "pressed", "distilled"}
+MODELS = {"teacher", "pruned", "distilled"}
 
 
 class Runs:

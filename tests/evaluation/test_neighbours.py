@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from babelpress.evaluation import neighbours
-from babelpress.evaluation.measures import closeness
-from babelpress.evaluation.neighbours import cosine_blocks, nearest, shared
+from babelpress.evaluation.fidelity import neighbours
+from babelpress.evaluation.fidelity.measures import closeness
+from babelpress.evaluation.fidelity.neighbours import cosine_blocks, nearest, shared
 
 
 def at(*degrees: float) -> np.ndarray:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.embedded import score_bitext
-from babelpress.evaluation.intrinsic import normalised
-from babelpress.evaluation.parallel import (
+from babelpress.evaluation.fidelity.embedded import score_bitext
+from babelpress.evaluation.fidelity.intrinsic import normalised
+from babelpress.evaluation.fidelity.parallel import (
     alignment,
     measure_parallel,
     probe_languages,

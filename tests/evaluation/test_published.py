@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.means import best_subsets, count_means, group_by_kind, kept, score_over
-from babelpress.evaluation.published import find_published, parse_published, published_models
-from babelpress.evaluation.results import Score
-from babelpress.evaluation.suites import find_suite
+from babelpress.evaluation.compare.published import find_published, parse_published, published_models
+from babelpress.evaluation.intervals.means import best_subsets, count_means, group_by_kind, kept, score_over
+from babelpress.schema.results import Score
+from babelpress.schema.suites import find_suite
 
 TEACHER, STUDENT = "multilingual-e5-small", "me5s_compressed_v3_distilled"
 # As they stand on the student's card.

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from babelpress.evaluation.bootstrap import mean_of
-from babelpress.evaluation.predictions import Sampled
-from babelpress.evaluation.replicates import (
+from babelpress.evaluation.intervals.bootstrap import mean_of
+from babelpress.evaluation.intervals.replicates import (
     Replicates,
     Row,
     agree,
@@ -24,7 +23,8 @@ from babelpress.evaluation.replicates import (
     rows_path,
     write_rows,
 )
-from babelpress.evaluation.results import Score
+from babelpress.evaluation.tasks.predictions import Sampled
+from babelpress.schema.results import Score
 
 LINE = np.linspace(0.4, 0.6, 1000).astype(np.float32)
 ROWS = {

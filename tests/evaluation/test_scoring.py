@@ -8,10 +8,16 @@ from pathlib import Path
 import pytest
 
 from babelpress.errors import BabelpressError, EvaluationError
-from babelpress.evaluation import scoring
-from babelpress.evaluation.missing import read_missing, without_places, write_missing
-from babelpress.evaluation.scoring import ScoringSettings, TaskError, check_prompts, check_prompts_used, score_models
-from babelpress.evaluation.task_progress import seconds_left, track_tasks
+from babelpress.evaluation.tasks import scoring
+from babelpress.evaluation.tasks.missing import read_missing, without_places, write_missing
+from babelpress.evaluation.tasks.progress import seconds_left, track_tasks
+from babelpress.evaluation.tasks.scoring import (
+    ScoringSettings,
+    TaskError,
+    check_prompts,
+    check_prompts_used,
+    score_models,
+)
 from tests.evaluation.local import subjects_of, write_classes, write_stsbenchmark, write_task
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -168,7 +174,7 @@ def test_another_model_takes_as_long_for_a_task_as_the_first_until_it_shows_its_
 
 
 def test_the_bar_names_the_task_and_the_time_left(monkeypatch):
-    from babelpress.evaluation import task_progress
+    from babelpress.evaluation.tasks import progress as task_progress
 
     shown, clock_time = [], iter([0.0, 100.0, 200.0, 201.0, 300.0])
     monkeypatch.setattr(task_progress.time, "monotonic", lambda: next(clock_time))
@@ -185,7 +191,7 @@ def test_the_bar_names_the_task_and_the_time_left(monkeypatch):
 
 
 def test_a_task_that_fails_leaves_the_bar_in_order(students, tmp_path, monkeypatch):
-    from babelpress.evaluation import task_progress
+    from babelpress.evaluation.tasks import progress as task_progress
 
     shown: list = []
     monkeypatch.setattr(task_progress, "bar", _recording(shown))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from babelpress.evaluation.shares import evenly, fair_shares
+from babelpress.evaluation.fidelity.shares import evenly, fair_shares
 
 SIZES = st.dictionaries(st.text(max_size=3), st.integers(0, 500), min_size=1, max_size=12)
 

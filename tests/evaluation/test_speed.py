@@ -14,10 +14,11 @@ import psutil
 import pytest
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation import speed, speed_worker
-from babelpress.evaluation.results import Spread
-from babelpress.evaluation.speed import measure_speed, summarise
-from babelpress.evaluation.speed_worker import Request, encode_round, serve, time_load
+from babelpress.evaluation.speed import measure as speed
+from babelpress.evaluation.speed import worker as speed_worker
+from babelpress.evaluation.speed.measure import measure_speed, summarise
+from babelpress.evaluation.speed.worker import Request, encode_round, serve, time_load
+from babelpress.schema.results import Spread
 
 
 class Clock:
@@ -94,7 +95,7 @@ def test_the_worker_answers_the_request_and_every_command_and_ends_with_its_inpu
 
 @pytest.mark.parametrize("trusted", [True, False])
 def test_the_worker_trusts_remote_code_where_it_is_told_to_and_nowhere_else(trusted, tmp_path, monkeypatch):
-    import babelpress.encoders
+    import babelpress.architectures.encoders
 
     given = []
 
@@ -102,7 +103,7 @@ def test_the_worker_trusts_remote_code_where_it_is_told_to_and_nowhere_else(trus
         given.append((folder, trust_remote_code))
         return Model(Clock(monkeypatch), [1.0] * 9)
 
-    monkeypatch.setattr(babelpress.encoders, "load_encoder", load)
+    monkeypatch.setattr(babelpress.architectures.encoders, "load_encoder", load)
     serve(iter([request(tmp_path, trust_remote_code=trusted), '"encode"', '"load"']), lambda answer: None)
     assert given == [(tmp_path, trusted)] * 2
 
@@ -115,9 +116,9 @@ class Model:
 def speak(): print("a library speaks")
 def load_encoder(folder, trust_remote_code): return Model()
 sys.modules["sentence_transformers"] = types.ModuleType("sentence_transformers")
-sys.modules["babelpress.encoders"] = types.ModuleType("babelpress.encoders")
-sys.modules["babelpress.encoders"].load_encoder = load_encoder
-from babelpress.evaluation.speed_worker import main
+sys.modules["babelpress.architectures.encoders"] = types.ModuleType("babelpress.architectures.encoders")
+sys.modules["babelpress.architectures.encoders"].load_encoder = load_encoder
+from babelpress.evaluation.speed.worker import main
 """
 
 
@@ -132,7 +133,7 @@ def test_a_folder_that_cannot_be_loaded_is_one_line(monkeypatch, tiny_teacher):
         + """
 from babelpress.errors import TeacherError
 def refuse(folder, trust_remote_code): raise TeacherError(f"{folder} cannot be loaded")
-sys.modules["babelpress.encoders"].load_encoder = refuse
+sys.modules["babelpress.architectures.encoders"].load_encoder = refuse
 main()
 """
     )
@@ -167,7 +168,7 @@ main()
     script = f"""
 import sys
 from pathlib import Path
-from babelpress.evaluation import speed
+from babelpress.evaluation.speed import measure as speed
 speed.COMMAND = (sys.executable, "-c", {busy!r})
 speed.measure_speed({{"a": Path({str(tiny_teacher)!r}), "b": Path({str(tiny_teacher)!r})}}, ["x"])
 """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from babelpress.errors import EvaluationError, RecipeError
-from babelpress.evaluation.suites import did_you_mean, find_suite, parse_suite, shipped_suites
-from babelpress.evaluation.tasks import check_tasks
+from babelpress.evaluation.tasks.mteb_tasks import check_tasks
 from babelpress.recipe import Recipe
+from babelpress.schema.suites import did_you_mean, find_suite, parse_suite, shipped_suites
 
 
 def test_the_shipped_suites_are_these():

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from babelpress.encoders import load_encoder
+from babelpress.architectures.encoders import load_encoder
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.scoring import ScoringSettings, Subject, run_tasks
-from babelpress.evaluation.task_progress import track_tasks
-from babelpress.evaluation.task_run import TaskScore
-from babelpress.evaluation.tasks import check_tasks, open_task
+from babelpress.evaluation.tasks.mteb_tasks import check_tasks, open_task
+from babelpress.evaluation.tasks.progress import track_tasks
+from babelpress.evaluation.tasks.run import TaskScore
+from babelpress.evaluation.tasks.scoring import ScoringSettings, Subject, run_tasks
 from tests.evaluation.local import MULTILINGUAL, pairs, write_multilingual, write_stsbenchmark, write_task
 from tests.tiny import make_teacher
 

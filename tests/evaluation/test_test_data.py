@@ -9,8 +9,8 @@ import pytest
 from datasets import Dataset
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation import test_data
-from babelpress.evaluation.test_data import identify_test_data, read_test_data
+from babelpress.evaluation.tasks import test_data
+from babelpress.evaluation.tasks.test_data import identify_test_data, read_test_data
 from tests.evaluation.local import MULTILINGUAL, SENTENCES, pairs, write_multilingual, write_stsbenchmark, write_task
 
 pytestmark = pytest.mark.usefixtures("own_cache")

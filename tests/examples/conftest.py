@@ -15,7 +15,7 @@ from examples.browser.build import build_model, build_sentences
 from examples.browser.fetch import is_complete
 from examples.browser.server import address, open_server
 from tests.distillation import write_recipe
-from tests.report.conftest import browser  # noqa: F401 (a fixture)
+from tests.reports.conftest import browser  # noqa: F401 (a fixture)
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "browser"
 PAGE = ("index.html", "style.css", "app.js", "encoder.js", "pieces.js", "rows.js", "search.js", "worker.js")
@@ -24,7 +24,7 @@ PAGE = ("index.html", "style.css", "app.js", "encoder.js", "pieces.js", "rows.js
 @pytest.fixture(scope="session")
 def tiny_student(tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A student of 2 layers and 16 dimensions, pressed from the tiny teacher, not trained."""
-    folder = tmp_path_factory.mktemp("pressed")
+    folder = tmp_path_factory.mktemp("pruned")
     return babelpress.press(write_recipe(folder, tiny_teacher), output=folder / "run")
 
 

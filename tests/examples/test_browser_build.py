@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from babelpress.errors import BabelpressError
-from babelpress.files import read_json
+from babelpress.utils.files import read_json
 from examples.browser import fetch
 from examples.browser.build import build_model, build_sentences
 from examples.browser.fetch import fetch_vendor, is_complete
@@ -165,7 +165,7 @@ def test_the_model_is_what_transformers_js_reads(model, tiny_student):
     facts = read_json(model / "student.json")
     assert facts["weights_bytes"] == (model / "onnx" / "model_quantized.onnx").stat().st_size
     assert facts["student_bytes"] == (tiny_student / "model.safetensors").stat().st_size
-    assert (facts["name"], facts["prompt"]) == ("pressed", "")
+    assert (facts["name"], facts["prompt"]) == ("pruned", "")
 
 
 def test_a_built_model_is_kept_until_the_student_is_another(model, tiny_student, tmp_path):

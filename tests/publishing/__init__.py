@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from babelpress.checks.golden import write_golden
-from babelpress.report.card import render_card
+from babelpress.reports.card import render_card
 from babelpress.teacher import read_teacher
-from tests.report.figures import make_entries, make_fertility, make_layers, make_recipe, make_results, make_vocabulary
+from tests.reports.figures import make_entries, make_fertility, make_layers, make_recipe, make_results, make_vocabulary
 from tests.student import press
 
 NAME = "babelpress/try"

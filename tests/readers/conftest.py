@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 
 from babelpress.checks.golden import GOLDEN, Golden, read_golden
-from babelpress.files import write_text
+from babelpress.utils.files import write_text
 from tests.readers.reading import READERS, Answer, ask, batches, make_student
 
 

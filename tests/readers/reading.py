@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from babelpress.checks.golden import Golden, write_golden
-from babelpress.evaluation.embedded import all_languages, bundled_texts
-from babelpress.export.export import export_student
-from babelpress.export.formats import choose_formats
+from babelpress.evaluation.fidelity.embedded import all_languages, bundled_texts
+from babelpress.exports.export import export_student
 from babelpress.recipe import Pooler
+from babelpress.schema.formats import choose_formats
 from babelpress.teacher import locate_teacher
 from tests.readers.environments import FASTEMBED, HERE, MAIN, NODE, ST3, ST5, Environment
 from tests.student import press

@@ -14,9 +14,9 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from babelpress.files import read_json
 from babelpress.recipe import Pooler
 from babelpress.student.build import WORD_EMBEDDINGS, replace_weights
+from babelpress.utils.files import read_json
 from babelpress.vocabulary.tokenizer_file import BYTE_PIECES
 from tests.student import TEXTS, covered_texts, load, press
 from tests.tiny import make_teacher, words
@@ -308,7 +308,7 @@ def load_report(folder: Path, capfd) -> str:
     quiet = logging.getLogger("transformers.modeling_utils")
     own_level = quiet.level
     transformers_logging.set_verbosity_warning()
-    quiet.setLevel(logging.NOTSET)  # babelpress.encoders may have quieted it
+    quiet.setLevel(logging.NOTSET)  # babelpress.architectures.encoders may have quieted it
     logger.addHandler(handler)
     try:
         load(folder)

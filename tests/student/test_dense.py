@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from babelpress.encoders import load_encoder
+from babelpress.architectures.encoders import load_encoder
 from babelpress.errors import TeacherError
-from babelpress.files import read_json
 from babelpress.student.dense import fold_projection
+from babelpress.utils.files import read_json
 from tests.tiny import make_teacher
 
 TEXTS = ["The train leaves in the morning.", "안녕하세요", "a"]

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from babelpress import load_run
-from babelpress.files import read_json
-from babelpress.pipeline import bring_up
 from babelpress.recipe import VocabularyMethod
+from babelpress.stages.pipeline import bring_up
 from babelpress.student import rows as module
 from babelpress.student.build import WORD_EMBEDDINGS
 from babelpress.student.rows import Spelling, fitted_rows
+from babelpress.utils.files import read_json
 from babelpress.vocabulary.choose import plan_vocabulary, spell_dropped
 from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.tokenizer_file import BYTE_PIECES
@@ -146,8 +146,8 @@ def test_a_recipe_that_asks_for_it_gets_fitted_rows_and_every_other_the_teachers
     for way in ("teacher", "fitted"):
         overrides = [f"student.kept_rows={way}", "vocabulary.size=1200"]
         run = load_run(str(recipe), output=tmp_path / way, overrides=overrides)
-        bring_up(run, ["pressed"])
-        found[way] = load_file(run.path("pressed") / "model.safetensors")[WORD_EMBEDDINGS]
+        bring_up(run, ["pruned"])
+        found[way] = load_file(run.path("pruned") / "model.safetensors")[WORD_EMBEDDINGS]
         plan = read_json(run.path("vocabulary") / "plan.json")
     teacher = load_file(folder / "model.safetensors")[WORD_EMBEDDINGS]
     kept = len(plan["kept"])

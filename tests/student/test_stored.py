@@ -9,14 +9,14 @@ from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
 
 from babelpress.errors import TrainingError
-from babelpress.pipeline import bring_up, open_run
 from babelpress.recipe import Recipe, StoredAs
+from babelpress.stages.pipeline import bring_up, open_run
 from babelpress.student.build import replace_weights
 from tests.distillation import RECIPE
 
 
 def folders(tmp_path, value):
-    pressed = tmp_path / "pressed"
+    pressed = tmp_path / "pruned"
     pressed.mkdir()
     save_file({"kept": np.float32([1.0]), "trained": np.float32([2.0])}, pressed / "model.safetensors")
     save_file({"trained": np.float32([value])}, tmp_path / "best.safetensors")

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from babelpress.architectures.encoders import load_encoder
 from babelpress.distillation import train
-from babelpress.encoders import load_encoder
 from babelpress.errors import Stopped
-from babelpress.files import hash_model, read_json
 from babelpress.packaged import catalogue
 from babelpress.packaged.wheels import find_wheel, read_file
 from babelpress.recipe import Recipe
+from babelpress.utils.files import hash_model, read_json
 from tests.packaged import described, make_parts, tokenizer_bytes, write_wheel
 from tests.packaged import pack as pack_weights
 from tools.gpu_job import packages
@@ -112,7 +112,7 @@ def test_a_job_that_was_stopped_in_the_training_goes_on_and_ends_with_student_an
     assert (facts["finished"], facts["student"]) == (True, "finished")
     assert hash_model(tmp_path / "back" / "student") == hash_model(folder / "run" / "student")
     results = read_json(tmp_path / "back" / "results.json")
-    assert set(results["models"]) == {"teacher", "pressed", "distilled"}
+    assert set(results["models"]) == {"teacher", "pruned", "distilled"}
     assert len(results["distillation"]["history"]) == 2
     assert load_encoder(tmp_path / "back" / "student").encode(["how are you"]).shape == (1, 16)
     assert not (folder / "trial").exists()
@@ -123,7 +123,7 @@ def test_of_a_training_that_is_not_finished_the_best_weights_come_back(finished,
     facts = collect(early, tmp_path / "back")
     assert (facts["finished"], facts["student"]) == (False, "best so far")
     found = load_file(tmp_path / "back" / "student" / "model.safetensors")
-    pressed = load_file(folder / "run" / "pressed" / "model.safetensors")
+    pressed = load_file(folder / "run" / "pruned" / "model.safetensors")
     assert {value.dtype for value in found.values()} == {np.dtype("float16")}
     assert load_encoder(tmp_path / "back" / "student").encode(["how are you"]).shape == (1, 16)
     name = "embeddings.word_embeddings.weight"
@@ -386,6 +386,6 @@ def test_the_commands_as_they_are_given(tmp_path, data, tiny_teacher):
     late = command(*run)
     assert late.returncode == 0, late.stdout + late.stderr
     assert command("collect", tmp_path / "out", tmp_path / "back").returncode == 0
-    assert (tmp_path / "back" / "report" / "umap.png").is_file()
+    assert (tmp_path / "back" / "umap" / "umap.png").is_file()
     assert (tmp_path / "back" / "student" / "README.md").is_file()
     assert sha256_of(tmp_path / "back" / "results.json") == sha256_of(tmp_path / "work" / "run" / "results.json")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from babelpress.encoders import load_encoder
+from babelpress.architectures.encoders import load_encoder
 from babelpress.recipe import SpecialText
 from babelpress.student.build import compact_tokenizer
 from babelpress.vocabulary.surgery import rewrite_tokenizer, student_pieces

@@ -17,7 +17,7 @@ MANIFEST, PART = "delivery.json", "delivery.tar.gz"
 WEIGHTS = "model.safetensors"
 # Of a run's folder, besides the student: what is read, and what the card and the page are made from.
 KEPT = (
-    "recipe.yaml", "results.json", "report.html", "report", "pictures", "corpus/report.json",
+    "recipe.yaml", "results.json", "report.html", "umap", "pictures", "corpus/report.json",
     "distillation/log.jsonl", "distillation/report.json", "distillation.partial/log.jsonl", "evaluation/models.json",
     "vocabulary/plan.json", "vocabulary/fertility.json", "layers/plan.json",
 )  # fmt: skip
@@ -78,8 +78,8 @@ def _student(run: Path, snapshot: Path) -> Iterator[tuple[Path | None, str | Non
         from babelpress.student.build import replace_weights
 
         shutil.rmtree(snapshot, ignore_errors=True)
-        shutil.copytree(run / "pressed", snapshot, ignore=shutil.ignore_patterns("manifest.json", WEIGHTS))
-        replace_weights(run / "pressed", best, snapshot / WEIGHTS, stored_as=StoredAs.FP16)
+        shutil.copytree(run / "pruned", snapshot, ignore=shutil.ignore_patterns("manifest.json", WEIGHTS))
+        replace_weights(run / "pruned", best, snapshot / WEIGHTS, stored_as=StoredAs.FP16)
         yield snapshot, "best so far"
         shutil.rmtree(snapshot)
     else:

@@ -14,13 +14,13 @@ from tools.gpu_job.portions import JobError
 from tools.gpu_job.unpack import shipment_of
 
 if TYPE_CHECKING:
-    from babelpress.steps import Run
+    from babelpress.stages.run import Run
 
 OVERRIDES = "overrides.json"
 UNTIL = ("student", "evaluation", "all")
 STEPS = 300  # that the speed is measured in
 SHARE = 0.9  # of the time, for steps; the rest is for held-out text, checkpoints and starting again
-_BEFORE_TRAINING = ("corpus", "vocabulary", "layers", "pressed")
+_BEFORE_TRAINING = ("corpus", "vocabulary", "layers", "pruned")
 
 
 def work(folder: Path, *, until: str, train_until: float, epochs: int) -> None:
@@ -31,10 +31,10 @@ def work(folder: Path, *, until: str, train_until: float, epochs: int) -> None:
     done stays done.
     """
     from babelpress import api
-    from babelpress.pipeline import bring_up
+    from babelpress.stages.pipeline import bring_up
 
     run = open_job(folder)
-    bring_up(run, ["pressed", "targets"])
+    bring_up(run, ["pruned", "targets"])
     plan = read_plan(folder)
     if plan is None:
         plan = plan_training(run, folder, seconds=train_until - time.time(), epochs=epochs)
@@ -52,8 +52,8 @@ def open_job(folder: Path, overrides: Iterable[str] = (), *, name: str = "run") 
     What was overridden on this machine comes before `overrides`.
     """
     from babelpress import api
-    from babelpress.files import read_json
     from babelpress.recipe import Recipe
+    from babelpress.utils.files import read_json
 
     given = read_json(folder / OVERRIDES) if (folder / OVERRIDES).is_file() else []
     job = shipment_of(folder).job
@@ -69,7 +69,7 @@ def open_job(folder: Path, overrides: Iterable[str] = (), *, name: str = "run") 
 
 def read_plan(folder: Path) -> dict[str, Any] | None:
     """Return how long the training is, None until that is decided."""
-    from babelpress.files import read_json
+    from babelpress.utils.files import read_json
 
     path = folder / "plan.json"
     return read_json(path) if path.is_file() else None
@@ -79,7 +79,7 @@ def plan_training(run: Run, folder: Path, *, seconds: float, epochs: int) -> dic
     """Measure the speed and write down the epochs that fit in so many seconds; less than one, the sentences."""
     from babelpress.corpus.build import count_rows
     from babelpress.corpus.sentence import Split
-    from babelpress.files import write_json
+    from babelpress.utils.files import write_json
 
     started = time.monotonic()
     rows = count_rows(run.path("corpus"), Split.TRAIN)
@@ -100,8 +100,8 @@ def plan_training(run: Run, folder: Path, *, seconds: float, epochs: int) -> dic
 
 def measure_speed(folder: Path, *, rows: int, batch: int) -> float:
     """Train some hundred steps in a folder that is thrown away; return sentences a second."""
-    from babelpress.files import read_json, remove_tree
-    from babelpress.pipeline import bring_up
+    from babelpress.stages.pipeline import bring_up
+    from babelpress.utils.files import read_json, remove_tree
 
     place = folder / "trial"
     remove_tree(place)

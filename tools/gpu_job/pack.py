@@ -90,7 +90,7 @@ def recipe_text(recipe: Recipe) -> str:
     """Return a recipe as YAML."""
     import yaml
 
-    from babelpress.steps import dump
+    from babelpress.stages.run import dump
 
     return yaml.safe_dump(dump(recipe), sort_keys=False, allow_unicode=True)
 
@@ -186,7 +186,7 @@ def _data(recipe: Recipe, wanted: Wanted, place: Path) -> Iterator[tuple[str, Pa
 
 def _copy(name: str, data_dir: Path | None) -> Iterator[tuple[str, Path]]:
     from babelpress.corpus.hub_sources import local_copy
-    from babelpress.files import list_files
+    from babelpress.utils.files import list_files
 
     found = local_copy(name, data_dir)
     if found is None or data_dir is None:

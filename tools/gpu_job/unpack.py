@@ -106,7 +106,7 @@ def check(work: Path) -> None:
 
 def _prove(work: Path) -> None:
     from babelpress import api
-    from babelpress.files import read_json
+    from babelpress.utils.files import read_json
 
     started = time.monotonic()
     shutil.rmtree(work / "proof", ignore_errors=True)

@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from babelpress.checks.result import CheckResult, judge
-from babelpress.tensors import Checkpoint
+from babelpress.utils.tensors import Checkpoint
 from babelpress.vocabulary.tokenizer_file import TokenizerFile
 
 # What slow tokenizers read: not pruned with tokenizer.json, and so the unpruned teacher's (FIELD_NOTES A8).

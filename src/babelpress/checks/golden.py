@@ -15,10 +15,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from babelpress.checks.golden_texts import golden_texts
-from babelpress.checks.readers import Reader, open_plain, transformer_folder
+from babelpress.checks.readers import Reader, open_plain
 from babelpress.checks.result import CheckResult, Status, judge
 from babelpress.errors import BabelpressError
-from babelpress.files import write_text
+from babelpress.utils.files import write_text
+from babelpress.utils.model_folder import transformer_folder
 from babelpress.vocabulary.tokenizer_file import read_tokenizer_file
 
 GOLDEN = "tokenizer-golden.json"

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from babelpress.errors import BabelpressError, TeacherError
-from babelpress.files import inside, read_json
+from babelpress.utils.model_folder import transformer_folder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -41,19 +41,6 @@ class Reader:
             return self.tokenizer(texts, add_special_tokens=False)["input_ids"]
         except Exception as error:  # noqa: BLE001 (tokenizers raises bare Exception)
             raise BabelpressError(f"{self.name} cannot encode: {_one_line(error)}") from None
-
-
-def transformer_folder(folder: Path) -> Path:
-    """Return where a SentenceTransformer keeps its transformer. Raises BabelpressError when it is none."""
-    if not folder.is_dir():
-        raise BabelpressError(f"{folder} is not a folder; give a student's, like runs/demo/student")
-    if not (folder / "modules.json").is_file():
-        raise BabelpressError(f"{folder} has no modules.json; a SentenceTransformer folder was expected")
-    modules = read_json(folder / "modules.json")
-    try:
-        return inside(folder, str(modules[0]["path"]) or ".")
-    except (TypeError, KeyError, IndexError):
-        raise BabelpressError(f"{folder / 'modules.json'} is not a list of modules with path and type") from None
 
 
 def open_plain(path: Path) -> Tokenizer:
@@ -127,7 +114,7 @@ def _save_auto(home: Path) -> Callable[[Any, Path], None]:
 
 
 def _load_sentence(folder: Path) -> Any:
-    from babelpress.encoders import load_encoder
+    from babelpress.architectures.encoders import load_encoder
 
     return load_encoder(folder, device="cpu")
 

@@ -12,16 +12,17 @@ from babelpress.checks import against, ids, literals
 from babelpress.checks.files import check_files, embedding_rows
 from babelpress.checks.golden import GOLDEN, check_golden, read_golden
 from babelpress.checks.reachable import check_reachable, unreachable_pieces
-from babelpress.checks.readers import AUTO, RUST, Reader, open_plain, open_readers, transformer_folder
+from babelpress.checks.readers import AUTO, RUST, Reader, open_plain, open_readers
 from babelpress.checks.result import CheckReport, CheckResult, Status, skipped
 from babelpress.checks.round_trip import check_agreement, check_round_trip
 from babelpress.checks.surface import covers_all_text, special_texts
 from babelpress.checks.texts import Texts, gather_texts
 from babelpress.checks.totality import FORMS, check_totality, scalar_values
 from babelpress.errors import BabelpressError
-from babelpress.files import read_json
-from babelpress.progress import bar
-from babelpress.tensors import open_checkpoint
+from babelpress.utils.files import read_json
+from babelpress.utils.model_folder import transformer_folder
+from babelpress.utils.progress import bar
+from babelpress.utils.tensors import open_checkpoint
 from babelpress.vocabulary.tokenizer_file import TokenizerFile, read_tokenizer_file
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def _embeddings(student: Side, teacher: Side, *, covered: against.Covered, model
         return CheckResult("embeddings", Status.FAIL, 0, "the student cannot be loaded")
     if not (chosen := against.sample(covered)):
         return skipped("embeddings", "no text has all its teacher pieces kept")
-    from babelpress.encoders import load_encoder
+    from babelpress.architectures.encoders import load_encoder
 
     origin = load_encoder(teacher.folder, device="cpu")
     own, expected = against.embed_texts(model, chosen), against.embed_texts(origin, chosen)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import random
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from babelpress.checks.surface import ordinary_ids, surface
 from babelpress.corpus.bundled import load_meanings
-from babelpress.errors import SourceError
+from babelpress.corpus.sources import first_lines
 from babelpress.vocabulary.tokenizer_file import TokenizerFile
 
 GIVEN_LIMIT = 20_000
@@ -49,21 +47,8 @@ def gather_texts(file: TokenizerFile, *, paths: Sequence[Path] = (), seed: int =
     Raises SourceError for a file that is missing or damaged.
     """
     bundled = tuple(text for meaning in load_meanings() for text in meaning.texts.values())
-    given = [text for path in paths for text in read_texts(path, limit=GIVEN_LIMIT // len(paths))]
+    given = [text for path in paths for text in first_lines(path, limit=GIVEN_LIMIT // len(paths))]
     return Texts(bundled, tuple(generate(file, count=_GENERATED, seed=seed)), tuple(given))
-
-
-def read_texts(path: Path, *, limit: int) -> list[str]:
-    """Return the first good lines of a text file, plain or .gz, read no further than that."""
-    from babelpress.corpus.sources import read_lines
-
-    if not path.is_file():
-        raise SourceError(f"text file {path} is missing; give a file with one text a line, plain or .gz")
-    try:
-        lines = (line.rstrip("\r\n") for line in read_lines(path) if isinstance(line, str))
-        return list(islice((line for line in lines if line), limit))
-    except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
 
 
 def generate(file: TokenizerFile, *, count: int, seed: int) -> list[str]:

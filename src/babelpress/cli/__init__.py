@@ -1,14 +1,21 @@
-"""The command line: a thin function a verb."""
+"""The command line: a thin function for each verb."""
 
 from __future__ import annotations
 
-from babelpress.cli import verbs  # noqa: F401 (each module adds its verbs; help shows them in this order)
+from importlib import import_module
 
-# isort: split
-from babelpress.cli import check, compare, export, fetch, measure, push, recipes, speed  # noqa: F401
 from babelpress.cli.app import app
 from babelpress.cli.shared import fail, os_error
 from babelpress.errors import BabelpressError
+from babelpress.verbs import MODEL_VERBS
+
+for _module in (
+    "run_verbs",
+    *MODEL_VERBS,
+    "suites",
+    "recipes",
+):  # each adds its commands; help shows them in this order
+    import_module(f"babelpress.cli.{_module}")
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from babelpress.cli.app import app
-from babelpress.cli.shared import AGAIN, AsJson, DataDir, Quiet, Verbose, interruptible, out, print_json, set_up, words
+from babelpress.cli.shared import AGAIN, AsJson, DataDir, Quiet, Verbose, interruptible, out, set_up, words
 
 
 @app.command("compare", epilog="Example: [bold]babelpress compare published:multilingual-e5-small runs/me5s_v3[/bold]")
@@ -60,7 +60,7 @@ def compare_models(
     verbose: Verbose = 0,
 ) -> None:
     """Compare models per group, task and language, on what all of them were scored on."""
-    from babelpress.report.comparison import Form, comparison_view, write_comparison
+    from babelpress.reports.comparison import Form, comparison_view, write_comparison
 
     set_up(quiet=quiet or as_json, verbose=verbose)
     with interruptible(AGAIN):
@@ -92,17 +92,3 @@ def _prompts(given: list[str]) -> dict[str, str]:
             raise EvaluationError(f"--prompt {name.strip()} is given twice")
         named[name.strip()] = text
     return named
-
-
-@app.command("suites", epilog="Example: [bold]babelpress suites --json[/bold]")
-def suites_list(as_json: AsJson = False) -> None:
-    """List the suites: named lists of mteb tasks for recipes and for compare."""
-    from babelpress.evaluation.suites import shipped_suites
-
-    found = shipped_suites()
-    if as_json:
-        print_json({name: suite.facts() for name, suite in found.items()})
-        return
-    from babelpress.report.comparison import suites_view
-
-    out.print(suites_view(found))

@@ -23,7 +23,7 @@ from babelpress.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from babelpress.export.result import FloorError
+    from babelpress.schema.exports import FloorError
 
 
 @app.command("export", epilog="Example: [bold]babelpress export runs/demo/student --to onnx,onnx-int8[/bold]")
@@ -53,7 +53,7 @@ def export_folder(
     below: FloorError | None = None
     with interruptible():
         from babelpress import api
-        from babelpress.export.result import FLOOR, FloorError
+        from babelpress.schema.exports import FLOOR, FloorError
 
         try:
             found = api.export(folder, to=words(to), texts=text or (), floor=None if no_floor else FLOOR, output=output)
@@ -65,7 +65,7 @@ def export_folder(
             {**one.facts(), "written": False} for one in missed
         ])  # fmt: skip
     elif not quiet:
-        from babelpress.tables import exports_table
+        from babelpress.cli.tables import exports_table
 
         out.print(exports_table(found, missed))
     if below:

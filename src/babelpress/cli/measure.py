@@ -45,18 +45,18 @@ def measure_models(
     set_up(quiet=quiet or as_json, verbose=verbose)
     with interruptible():
         from babelpress import api
-        from babelpress.report.style import check_ending
+        from babelpress.reports.style import check_ending
 
         if plot is not None:
             check_ending("--plot", plot)
         found = api.measure(students, teacher=teacher, texts=text, languages=words(language), sample=sample)
         if plot is not None:
-            from babelpress.report.lengths_plot import draw_lengths
+            from babelpress.reports.lengths_plot import draw_lengths
 
             draw_lengths(found, plot)
     if as_json:
         print_json({name: measures.model_dump(mode="json") for name, measures in found.items()})
     elif not quiet:
-        from babelpress.report.measures import measures_view
+        from babelpress.reports.measures import measures_view
 
         out.print(measures_view(found))

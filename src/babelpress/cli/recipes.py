@@ -13,7 +13,7 @@ from babelpress.cli.app import app
 from babelpress.cli.shared import AsJson, RecipeArgument, out, print_json
 from babelpress.errors import BabelpressError
 from babelpress.recipe import Recipe
-from babelpress.recipe_text import read_recipe_text, shipped_recipes
+from babelpress.schema.recipe_text import read_recipe_text, shipped_recipes
 
 recipes_app = typer.Typer(help="List, show and copy recipes.", no_args_is_help=True)
 app.add_typer(recipes_app, name="recipes")
@@ -48,7 +48,7 @@ def recipes_init(
     """Copy a shipped recipe to start your own from."""
     import re
 
-    from babelpress.files import write_text
+    from babelpress.utils.files import write_text
 
     if path.exists():
         raise BabelpressError(f"{path} is there already; give another name")

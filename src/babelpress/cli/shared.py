@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.text import Text
 
-from babelpress import progress
-from babelpress.threads import short_spin
+from babelpress.utils import progress
+from babelpress.utils.threads import short_spin
 
 BELOW_FLOOR = 3  # exit status: all was done, but an export is too far from the student and was not written
 AGAIN = "stopped; run the same command again to go on from here"

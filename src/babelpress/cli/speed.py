@@ -34,6 +34,6 @@ def time_models(
     if as_json:
         print_json(report.facts())
     elif not quiet:
-        from babelpress.report.speed_table import speed_view
+        from babelpress.reports.speed_table import speed_view
 
         out.print(speed_view(report))

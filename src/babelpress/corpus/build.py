@@ -25,8 +25,8 @@ from babelpress.corpus.contamination import Likeness, Match, SuiteTexts
 from babelpress.corpus.sentence import BadLine, Sentence, Split
 from babelpress.corpus.split import split_of
 from babelpress.errors import SourceError
-from babelpress.files import remove_tree
-from babelpress.progress import bar
+from babelpress.utils.files import remove_tree
+from babelpress.utils.progress import bar
 
 BUCKETS = 128  # files open at once; macOS allows 256
 ROWS_PER_FILE = 1 << 18

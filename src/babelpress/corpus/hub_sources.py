@@ -13,8 +13,8 @@ from typing import Any
 from babelpress.corpus.clean import Rejected, clean
 from babelpress.corpus.sentence import BadLine, Sentence
 from babelpress.errors import SourceError
-from babelpress.hub import explain
 from babelpress.recipe import HubSource, MtebTrainSource
+from babelpress.utils.hub import explain
 
 
 def read_hub(source: HubSource, *, data_dir: Path | None) -> Iterator[Sentence | BadLine]:

@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -276,3 +277,14 @@ def _turn(turn: Any) -> str:
     if isinstance(turn, dict):
         turn = next((turn[key] for key in ("content", "text", "value") if isinstance(turn.get(key), str)), "")
     return turn if isinstance(turn, str) else ""
+
+
+def first_lines(path: Path, *, limit: int) -> list[str]:
+    """Return the first good lines of a text file, plain or .gz, read no further than that. Raises SourceError."""
+    if not path.is_file():
+        raise SourceError(f"text file {path} is missing; give a file with one text a line, plain or .gz")
+    try:
+        lines = (line.rstrip("\r\n") for line in read_lines(path) if isinstance(line, str))
+        return list(islice((line for line in lines if line), limit))
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"{path} cannot be read: {' '.join(str(error).split())}") from None

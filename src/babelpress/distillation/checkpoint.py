@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from babelpress.errors import TrainingError
-from babelpress.files import read_json, remove_tree, replace_file, write_json
+from babelpress.utils.files import read_json, remove_tree, replace_file, write_json
 
 _STATE = ("step", "exp_avg", "exp_avg_sq")
 

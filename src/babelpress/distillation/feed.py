@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from babelpress import processes
+from babelpress.architectures.packed import Packed
 from babelpress.distillation.batches import BatchPlan, chunks, share_of
 from babelpress.distillation.targets import Targets
 from babelpress.distillation.tokens import TokenStore
-from babelpress.packed import Packed
+from babelpress.utils import processes
 
 _AHEAD = 3  # batches that are read while one is trained on
 

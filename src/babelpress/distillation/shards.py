@@ -15,7 +15,7 @@ import xxhash
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from babelpress.files import canonical_json, replace_file
+from babelpress.utils.files import canonical_json, replace_file
 
 Tensors = dict[str, torch.Tensor]
 

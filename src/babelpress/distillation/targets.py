@@ -19,20 +19,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from babelpress import processes
+from babelpress.architectures.encoders import load_encoder
+from babelpress.architectures.packed import PackedEncoder, pack
 from babelpress.corpus.build import count_rows
 from babelpress.corpus.sentence import Split
 from babelpress.distillation.parts import Part, Values, find_part, part_path
 from babelpress.distillation.precision import bf16_is_fast
 from babelpress.distillation.shards import Tensors, facts_of, fault_of, open_shard, write_shard
 from babelpress.distillation.texts import SHARD_ROWS, Cut, TextRules, TextShard, cut_shard, read_shards
-from babelpress.encoders import load_encoder
 from babelpress.errors import TrainingError
-from babelpress.files import hash_json, hold, remove_leftovers
-from babelpress.packed import PackedEncoder, pack
-from babelpress.progress import bar
 from babelpress.recipe import TargetPrecision
 from babelpress.teacher import Teacher
+from babelpress.utils import processes
+from babelpress.utils.files import hash_json, hold, remove_leftovers
+from babelpress.utils.progress import bar
 from babelpress.vocabulary.count import open_tokenizer
 
 if TYPE_CHECKING:

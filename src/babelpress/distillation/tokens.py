@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from babelpress import processes
+from babelpress.architectures.packed import Packed
 from babelpress.corpus.sentence import Split
 from babelpress.distillation.shards import Tensors, fault_of, open_shard, write_shard
 from babelpress.distillation.targets import Targets, shard_path
 from babelpress.distillation.texts import SHARD_ROWS, TextRules, read_shards
 from babelpress.errors import TrainingError
-from babelpress.packed import Packed
-from babelpress.progress import bar
+from babelpress.utils import processes
+from babelpress.utils.progress import bar
 from babelpress.vocabulary.count import open_tokenizer
 
 

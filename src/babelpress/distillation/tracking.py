@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babelpress import processes
 from babelpress.errors import TrainingError
-from babelpress.files import write_text
-from babelpress.memory import own_memory
+from babelpress.utils import processes
+from babelpress.utils.files import write_text
+from babelpress.utils.memory import own_memory
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from babelpress import processes
+from babelpress.architectures.encoders import load_encoder
+from babelpress.architectures.packed import width_of
 from babelpress.distillation.average import Average
 from babelpress.distillation.batches import BatchPlan
 from babelpress.distillation.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -32,14 +33,13 @@ from babelpress.distillation.precision import DTYPES, training_precision
 from babelpress.distillation.schedule import learning_rate, make_optimizer, set_rate
 from babelpress.distillation.tracking import Log, multiplications
 from babelpress.distillation.trainee import PROJECTION, Trainee, is_projection
-from babelpress.encoders import load_encoder
 from babelpress.errors import Stopped, TrainingError
-from babelpress.files import replace_file
-from babelpress.machine import matrix_peak
-from babelpress.memory import release_memory
-from babelpress.packed import width_of
-from babelpress.progress import bar
 from babelpress.recipe import DistillationSection, Precision
+from babelpress.utils import processes
+from babelpress.utils.files import replace_file
+from babelpress.utils.machine import matrix_peak
+from babelpress.utils.memory import release_memory
+from babelpress.utils.progress import bar
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -83,7 +83,7 @@ class Engine:
 
 
 def train_student(
-    pressed: Path,
+    pruned: Path,
     folder: Path,
     *,
     train: TrainingText,
@@ -91,7 +91,7 @@ def train_student(
     settings: DistillationSection,
     seed: int,
 ) -> TrainingReport:
-    """Train the pressed student; the best weights end up in `folder`/best.safetensors.
+    """Train the pruned student; the best weights end up in `folder`/best.safetensors.
 
     Goes on from the last checkpoint in `folder`. The student stays in evaluation mode: dropout
     would only blur targets that are exact. Raises TrainingError when the loss is not a number, Stopped on SIGTERM;
@@ -102,7 +102,7 @@ def train_student(
             f"distillation.batch_size is {settings.batch_size}, there are {train.tokens.rows} training sentences"
         )
     torch.manual_seed(seed)
-    engine = make_engine(pressed, folder, train=train, settings=settings)
+    engine = make_engine(pruned, folder, train=train, settings=settings)
     progress = load_checkpoint(folder, engine.parameters, engine.optimizer, average=_averaged(engine))
     if engine.accelerator.scaler is not None and progress.scaler:
         engine.accelerator.scaler.load_state_dict(progress.scaler)
@@ -152,10 +152,10 @@ def train_student(
     return TrainingReport(progress.epoch, progress.step, progress.best_epoch, progress.best_loss, progress.history)
 
 
-def make_engine(pressed: Path, folder: Path, *, train: TrainingText, settings: DistillationSection) -> Engine:
+def make_engine(pruned: Path, folder: Path, *, train: TrainingText, settings: DistillationSection) -> Engine:
     """Load the student and put it, the optimizer and the loss into Accelerate's hands. Raises TrainingError."""
     accelerator = _accelerator(settings, folder)
-    model = load_encoder(pressed, device=str(accelerator.device))
+    model = load_encoder(pruned, device=str(accelerator.device))
     precision = training_precision(settings.precision, accelerator.device, width=width_of(model))
     settings = settings.model_copy(update={"precision": processes.from_main(precision)})
     targets = train.targets

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from babelpress.architectures.packed import Packed, PackedEncoder
 from babelpress.distillation.precision import DTYPES
-from babelpress.packed import Packed, PackedEncoder
 from babelpress.recipe import DistillationSection
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Score teacher, pressed and distilled student in one run, on the same texts with the same prompts."""
+"""Score teacher, pruned and distilled student in one run, on the same texts with the same prompts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from babelpress.encoders import encode_texts, load_encoder
-from babelpress.evaluation.embedded import BITEXT, SIMILARITY, embedded_scores
-from babelpress.evaluation.measures import measure_models
-from babelpress.evaluation.missing import write_missing
-from babelpress.evaluation.replicates import (
+from babelpress.architectures.encoders import encode_texts, load_encoder
+from babelpress.evaluation.fidelity.embedded import BITEXT, SIMILARITY, embedded_scores
+from babelpress.evaluation.fidelity.measures import measure_models
+from babelpress.evaluation.fidelity.shares import evenly
+from babelpress.evaluation.intervals.replicates import (
     Replicates,
     Values,
     interval_of,
@@ -22,13 +22,13 @@ from babelpress.evaluation.replicates import (
     paired_share,
     write_rows,
 )
-from babelpress.evaluation.results import STUDENT, TEACHER, ModelResult, Score, Speed
-from babelpress.evaluation.scoring import ScoringSettings, Subject, score_models
-from babelpress.evaluation.shares import evenly
-from babelpress.evaluation.speed import measure_speed
-from babelpress.files import model_bytes, read_json
+from babelpress.evaluation.speed.measure import measure_speed
+from babelpress.evaluation.tasks.missing import write_missing
+from babelpress.evaluation.tasks.scoring import ScoringSettings, Subject, score_models
 from babelpress.recipe import EvaluationSection
-from babelpress.tensors import open_checkpoint
+from babelpress.schema.results import STUDENT, TEACHER, ModelResult, Score, Speed
+from babelpress.utils.files import model_bytes, read_json
+from babelpress.utils.tensors import open_checkpoint
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -138,7 +138,7 @@ def average_values(scores: dict[str, Score], replicates: dict[str, Replicates]) 
 
 
 def model_facts(folder: Path) -> dict[str, Any]:
-    """Return what can be counted in a model folder: layers, tokens, parameters, bytes (of `model_files`)."""
+    """Return what can be counted in a model folder: layers, embedding rows, parameters, bytes (of `model_files`)."""
     config = read_json(folder / "config.json")
     checkpoint = open_checkpoint(folder)
     names = [name for name in checkpoint.names() if "position_ids" not in name]
@@ -147,7 +147,7 @@ def model_facts(folder: Path) -> dict[str, Any]:
     return {
         "layers": config["num_hidden_layers"],
         "dimensions": config["hidden_size"],
-        "tokens": config["vocab_size"],
+        "vocab_size": config["vocab_size"],
         "parameters": total,
         "parameters_without_pooler": total - pooler,
         "weight_bytes": checkpoint.bytes_on_disk(),

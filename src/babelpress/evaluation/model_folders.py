@@ -61,7 +61,7 @@ def is_model(folder: str | Path) -> bool:
 def folder_name(folder: Path) -> str:
     """Return a folder's name, with its run's where it is called what every run calls it."""
     whole = folder.resolve()
-    return f"{whole.parent.name}-{whole.name}" if whole.name in {"student", "pressed"} else whole.name
+    return f"{whole.parent.name}-{whole.name}" if whole.name in {"student", "pruned", "pressed"} else whole.name
 
 
 @cache

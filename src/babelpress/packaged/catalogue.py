@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from babelpress.errors import PackageError
-from babelpress.evaluation.suites import did_you_mean
+from babelpress.schema.suites import did_you_mean
 
 DTYPES = ("fp32", "fp16")
 

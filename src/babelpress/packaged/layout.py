@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babelpress.files import replace_file, write_json, write_text
 from babelpress.packaged.blocks import PackedWeights
 from babelpress.packaged.catalogue import PackagedModel, Shape
+from babelpress.utils.files import replace_file, write_json, write_text
 
 _STORED: dict[str, tuple[str, str]] = {"fp32": ("F32", "<f4"), "fp16": ("F16", "<f2")}
 _SPECIAL = {

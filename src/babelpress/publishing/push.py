@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babelpress.errors import BabelpressError, HubError
-from babelpress.hub import explain
-from babelpress.progress import track
 from babelpress.publishing.card import check_card, rename_card
 from babelpress.publishing.files import CARD, Upload, find_student, list_uploads
+from babelpress.utils.hub import explain
+from babelpress.utils.progress import track
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

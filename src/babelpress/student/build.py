@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babelpress.errors import TrainingError
-from babelpress.files import read_json, write_json, write_text
 from babelpress.recipe import NewRows, Pooler, SpecialText, StoredAs, StudentSection
 from babelpress.student.folder import (
     sentence_bert_config,
@@ -26,7 +25,8 @@ from babelpress.student.folder import (
 from babelpress.student.layers import LayerPlan
 from babelpress.student.rows import Spelling, dropped_rows, fitted_rows, noise_rows
 from babelpress.teacher import Teacher
-from babelpress.tensors import Checkpoint, open_checkpoint, save_tensors
+from babelpress.utils.files import read_json, write_json, write_text
+from babelpress.utils.tensors import Checkpoint, open_checkpoint, save_tensors
 from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.surface import surface_of
 from babelpress.vocabulary.surgery import rewrite_tokenizer, without_special_text
@@ -48,7 +48,7 @@ def press_student(
     spelling: Spelling | None = None,
     seed: int,
 ) -> None:
-    """Write the pressed student: a plain SentenceTransformer folder, fp32 safetensors.
+    """Write the pruned student: a plain SentenceTransformer folder, fp32 safetensors.
 
     Only the kept rows and layers are read, and the rows of dropped characters; with `spelling`, to which
     the rows are fitted, those of dropped pieces, too. `folder` must exist.
@@ -65,14 +65,14 @@ def press_student(
     )  # fmt: skip
 
 
-def replace_weights(pressed: Path, trained: Path, target: Path, *, stored_as: StoredAs = StoredAs.FP32) -> None:
-    """Write the pressed student's tensors, trained ones in place of those that were trained.
+def replace_weights(pruned: Path, trained: Path, target: Path, *, stored_as: StoredAs = StoredAs.FP32) -> None:
+    """Write the pruned student's tensors, trained ones in place of those that were trained.
 
     Raises TrainingError for a weight that fp16 has no number for, where that is asked for.
     """
     from safetensors.numpy import load_file
 
-    weights = load_file(pressed / "model.safetensors") | load_file(trained)
+    weights = load_file(pruned / "model.safetensors") | load_file(trained)
     if stored_as is StoredAs.FP16:
         largest = float(np.finfo(np.float16).max)
         for name, tensor in weights.items():

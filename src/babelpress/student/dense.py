@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from babelpress.errors import TeacherError
-from babelpress.files import read_json, write_json
-from babelpress.tensors import save_tensors
+from babelpress.utils.files import read_json, write_json
+from babelpress.utils.tensors import save_tensors
 
 _MODULES = "sentence_transformers.models"
 

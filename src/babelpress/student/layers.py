@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babelpress.errors import PlanError
-from babelpress.files import read_json, write_json
 from babelpress.recipe import LayerMethod, LayersSection
+from babelpress.utils.files import read_json, write_json
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 
 from babelpress.corpus.pieces import LANGUAGE as NO_LANGUAGE
 from babelpress.errors import TeacherError
-from babelpress.progress import bar
+from babelpress.utils.progress import bar
 from babelpress.vocabulary import segment
 from babelpress.vocabulary.cuts import Cut, cut_of, joins, odd_texts, word_kinds
 from babelpress.vocabulary.lexicon import UnigramLexicon

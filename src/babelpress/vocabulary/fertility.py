@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from babelpress.files import read_json, write_json
+from babelpress.utils.files import read_json, write_json
 from babelpress.vocabulary.bytelevel import from_byte_level
 from babelpress.vocabulary.count import PieceCounts, count_pieces
 from babelpress.vocabulary.tokenizer_file import Family, TokenizerFile

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from babelpress.files import hash_json, read_json, write_json
+from babelpress.utils.files import hash_json, read_json, write_json
 
 T = TypeVar("T")
 

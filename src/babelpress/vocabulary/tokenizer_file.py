@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babelpress.errors import BabelpressError, TeacherError
-from babelpress.files import read_json
+from babelpress.utils.files import read_json
 
 BYTE_PIECES = tuple(f"<0x{value:02X}>" for value in range(256))
 META = "▁"

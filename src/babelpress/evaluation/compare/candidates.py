@@ -1,0 +1,230 @@
+"""What a user may name to compare: a model folder, a run, published scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from babelpress.architectures.encoders import encode_texts, load_encoder
+from babelpress.errors import BabelpressError, EvaluationError
+from babelpress.evaluation.compare.compare import check_names, distinct_names
+from babelpress.evaluation.compare.comparison import Scored
+from babelpress.evaluation.compare.published import find_published
+from babelpress.evaluation.evaluate import model_facts, model_id
+from babelpress.evaluation.fidelity.embedded import BITEXT, all_languages, find_translations
+from babelpress.evaluation.intervals.means import Groups
+from babelpress.evaluation.intervals.replicates import Replicates, find_replicates
+from babelpress.evaluation.model_folders import ModelFolder, find_model, need_model
+from babelpress.evaluation.tasks.mteb_tasks import check_tasks
+from babelpress.evaluation.tasks.progress import TaskClock, track_tasks
+from babelpress.evaluation.tasks.run import TaskScore
+from babelpress.evaluation.tasks.scoring import ScoringSettings, Subject, check_prompts, check_prompts_used, run_tasks
+from babelpress.schema.results import STUDENT, TEACHER, ModelResult, Results, Score
+from babelpress.schema.suites import did_you_mean, find_suite
+from babelpress.utils.files import hash_folder, hash_json, hash_model, read_json
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+PUBLISHED = "published:"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What model folders are scored on; nothing of it is asked of runs and of published scores.
+
+    `cache` keeps finished tasks; a result is found there again for the same content of the model folder, of local
+    data and of these settings alone (the size of batches apart, which changes no more than rounding). `prompts` are
+    by mteb's names for them.
+    """
+
+    tasks: tuple[str, ...]
+    cache: Path
+    bundled: bool = False
+    languages: tuple[str, ...] | None = None
+    data_dir: Path | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    batch_size: int = 64
+
+
+def plan_scores(
+    models: Sequence[str],
+    *,
+    suite: str | None,
+    tasks: tuple[str, ...],
+    languages: tuple[str, ...] | None,
+    data_dir: Path | None,
+    cache: Path,
+    prompts: Mapping[str, str],
+    batch_size: int,
+    against: str | None = None,
+) -> tuple[Wanted, Groups | None]:
+    """Decide what is scored and shown in which groups; None: all that there is. Raises EvaluationError.
+
+    `against` is one of the models as it was given, or as it is shown.
+    """
+    if suite and tasks:
+        raise EvaluationError("--suite and --tasks both say what is compared; give one")
+    if data_dir is not None and not data_dir.is_dir():
+        raise EvaluationError(f"--data-dir {data_dir} is not a folder")
+    if batch_size < 1:
+        raise EvaluationError(f"--batch-size is {batch_size}; it must be 1 or more")
+    tasks = tuple(dict.fromkeys(tasks))
+    chosen = find_suite(suite) if suite else None
+    wanted = Wanted(
+        chosen.tasks if chosen else tasks, cache=cache, bundled=chosen.bundled if chosen else False,
+        languages=languages or (chosen.languages if chosen else None), data_dir=data_dir,
+        prompts=dict(prompts), batch_size=batch_size,
+    )  # fmt: skip
+    names = [check_candidate(model, wanted) for model in models]
+    check_names(distinct_names(names), against=None if against in models else against)
+    if any(find_model(model) for model in models):
+        check_tasks(wanted.tasks)
+        if prompts:
+            check_prompts(prompts, said="--prompt")
+            check_prompts_used(prompts, wanted.tasks, said="--prompt")
+    for known in filter(None, map(_read_known, models)):
+        _need_common(known, wanted)
+    if chosen is None:
+        return wanted, {"tasks": tasks} if tasks else None
+    return wanted, {**chosen.groups, **({"Bitext": (BITEXT,)} if chosen.bundled else {})}
+
+
+def check_candidate(text: str, wanted: Wanted) -> str:
+    """Refuse, before any model is run, what is no model or has nothing to be scored on; return what it is called.
+
+    Raises EvaluationError.
+    """
+    if text.startswith(PUBLISHED):
+        return find_published(text.removeprefix(PUBLISHED)).name
+    found = find_model(text)
+    if found is None:
+        return _read_run(text).name
+    if not wanted.tasks and not wanted.bundled:
+        raise EvaluationError(
+            f"{text} is a model, which has no scores of its own; name tasks: --suite quick or --tasks A,B"
+        )
+    return found.name
+
+
+def _need_common(known: Scored, wanted: Wanted) -> None:
+    """Refuse what was scored before, but on nothing that is wanted. Raises EvaluationError."""
+    tasks = (*wanted.tasks, *((BITEXT,) if wanted.bundled else ()))
+    if tasks and not any(task in known.scores for task in tasks):
+        raise EvaluationError(f"{known.name} has none of {', '.join(tasks[:5])}{' …' if len(tasks) > 5 else ''}")
+
+
+def score_candidates(texts: Sequence[str], wanted: Wanted) -> list[Scored]:
+    """Return the scores of models (scored now), of runs (RUN or RUN:teacher) and of published:NAME."""
+    folders = [text for text in dict.fromkeys(texts) if _is_scored(text)]
+    with track_tasks([(text, task) for text in folders for task in wanted.tasks]) as clock:
+        found = {text: _score_candidate(text, wanted, clock) for text in dict.fromkeys(texts)}
+    return [found[text] for text in texts]
+
+
+def _is_scored(text: str) -> bool:
+    return not text.startswith(PUBLISHED) and find_model(text) is not None
+
+
+def _score_candidate(text: str, wanted: Wanted, clock: TaskClock) -> Scored:
+    known = _read_known(text)
+    return _score_folder(text, need_model(text), wanted, clock) if known is None else known
+
+
+def _read_known(text: str) -> Scored | None:
+    """Return scores that are there: published ones, or a run's; None for a model, which is to be scored."""
+    if text.startswith(PUBLISHED):
+        known = find_published(text.removeprefix(PUBLISHED))
+        return Scored(known.name, known.scores, "published", parameters=known.parameters)
+    return None if find_model(text) else _read_run(text)
+
+
+def _score_folder(text: str, named: ModelFolder, wanted: Wanted, clock: TaskClock) -> Scored:
+    """Score a model folder on mteb tasks; finished ones are taken from the cache.
+
+    Its identity there is the content of the folder's `model_files`: two students may share weights and differ in the
+    tokenizer.
+    """
+    model = load_encoder(named.folder)
+    scores: dict[str, Score] = {}
+    replicates: dict[str, Replicates] = {}
+    if wanted.bundled:
+        scores, replicates = _bundled(model, wanted)
+    subject = Subject(model, f"local/{named.name}", hash_model(named.folder))
+    by_slot: dict[str, list[str]] = {}
+    for task in wanted.tasks:
+        by_slot.setdefault(_slot(task, wanted), []).append(task)
+    found: list[TaskScore] = []
+    for slot, tasks in by_slot.items():
+        settings = ScoringSettings(
+            wanted.cache / slot, wanted.languages, wanted.data_dir, wanted.prompts, wanted.batch_size
+        )
+        found += run_tasks(subject, tuple(tasks), settings, clock=clock, model=text)
+    scores |= {one.task: one.as_score() for one in found}
+    replicates |= {one.task: one.replicates for one in found}
+    return Scored(named.name, scores, "measured", replicates, model_facts(named.folder)["parameters"])
+
+
+def _slot(task: str, wanted: Wanted) -> str:
+    """Return the folder of the cache that a task's results lie in: what they depend on besides the model."""
+    import mteb
+
+    local = wanted.data_dir / task if wanted.data_dir else None
+    data = hash_folder(local) if local is not None and local.is_dir() else None
+    prompts = [wanted.prompts] if wanted.prompts else []
+    return hash_json([mteb.__version__, wanted.languages, data, *prompts])[:12]
+
+
+def _bundled(model: SentenceTransformer, wanted: Wanted) -> tuple[dict[str, Score], dict[str, Replicates]]:
+    encode = partial(encode_texts, model, batch_size=wanted.batch_size)
+    found = find_translations(encode, wanted.languages or all_languages())
+    if found is None:
+        return {}, {}
+    score, rows = found
+    return {BITEXT: score}, {BITEXT: Replicates.of(rows)}
+
+
+def locate_models(students: Sequence[str], teacher: str) -> dict[str, Path]:
+    """Return the folders of a teacher and of students (a folder, a hub id, or "embedded") under distinct names.
+
+    The teacher is called so and comes first. Raises EvaluationError for what is no model, HubError.
+    """
+    found = [need_model(named) for named in (teacher, *students)]
+    names = distinct_names([TEACHER, *(one.name for one in found[1:])])
+    return dict(zip(names, (one.folder for one in found), strict=True))
+
+
+def _read_run(text: str) -> Scored:
+    path, _, model = text.rpartition(":") if not Path(text).exists() and ":" in text else (text, "", "")
+    folder = Path(path)
+    file = folder if folder.is_file() else folder / "results.json"
+    if not file.is_file():
+        near = "; published scores are written published:NAME" if not folder.exists() else ""
+        raise EvaluationError(f"{text} is neither a model folder (modules.json) nor a run (results.json){near}")
+    try:
+        results = Results.model_validate(read_json(file))
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise EvaluationError(f"{file} is not a run's results: {where}: {fault['msg']}") from None
+    except BabelpressError as error:
+        raise EvaluationError(str(error)) from None
+    name = model or STUDENT
+    if name not in results.models:
+        known = ", ".join(results.models)
+        raise EvaluationError(f"{file} has no model {name!r}{did_you_mean(name, results.models)}; it has: {known}")
+    found = run_scored(results.models[name], name, recipe=results.recipe, teacher_id=results.teacher_id)
+    kept = find_replicates(file.parent / "evaluation" / "mteb", model_id(results.recipe, name), found.scores)
+    return replace(found, replicates=kept)
+
+
+def run_scored(result: ModelResult, name: str, *, recipe: str, teacher_id: str) -> Scored:
+    """Return the scores of a run's model under the name by which others know it."""
+    shown = recipe if name == STUDENT else f"{recipe}:{name}"
+    own = teacher_id.rpartition("/")[2] if name == TEACHER else shown
+    return Scored(own, result.scores, "run", parameters=result.parameters)

@@ -1,0 +1,115 @@
+"""What a comparison holds: models, and tables of their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any
+
+from babelpress.evaluation.intervals.bootstrap import Interval
+from babelpress.evaluation.intervals.replicates import Replicates
+from babelpress.schema.results import Score
+
+
+class SubsetRule(str, Enum):
+    """What a task's score is the mean of: the subsets that all models have, or all that the model has, as on a card."""
+
+    COMMON = "common"
+    ALL = "all"
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model's scores and where they come from: `published`, `run` or `measured`.
+
+    `replicates` are those of tasks that allow intervals; published scores have none. `parameters` is the size, where
+    it is known.
+    """
+
+    name: str
+    scores: dict[str, Score]
+    origin: str
+    replicates: Mapping[str, Replicates] = field(default_factory=dict, compare=False)
+    parameters: int | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A score in percent and the share of the measure's score that it is.
+
+    `interval` is the 95 % bootstrap interval of the score, `difference` that of the score less the measure's, on the
+    same resamples of the sentences (paired). They are None where a score in them allows none.
+    """
+
+    score: float
+    kept: float | None
+    interval: Interval | None = None
+    difference: Interval | None = None
+
+    @property
+    def is_noise(self) -> bool:
+        """Tell whether the difference to the measure's score may be nothing: its interval holds 0."""
+        return self.difference is not None and self.difference[0] <= 0 <= self.difference[1]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: a cell for each model, in their order, and of how many scores each cell is the mean."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    count: int
+
+
+@dataclass(frozen=True)
+class GroupRows:
+    """A group's mean and the tasks that it is the mean of."""
+
+    mean: Row
+    tasks: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A task that is in no table, and the models that have no score of it."""
+
+    task: str
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """A task that models were scored on over different subsets; `common` of them are those of all models."""
+
+    task: str
+    common: int
+    subsets: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All tables. `languages` hold the subsets of one language each, `pairs` the mean over cross-lingual ones.
+
+    `prompts` are those that model folders were scored with, None where none was scored.
+    """
+
+    models: tuple[str, ...]
+    origins: tuple[str, ...]
+    against: str
+    rule: SubsetRule
+    groups: tuple[GroupRows, ...]
+    overall: Row
+    languages: tuple[Row, ...]
+    pairs: Row | None
+    missing: tuple[Missing, ...]
+    narrowed: tuple[Narrowed, ...]
+    parameters: tuple[int | None, ...]
+    prompts: dict[str, str] | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return the comparison as JSON-able values."""
+        return {**asdict(self), "rule": str(self.rule)}

@@ -1,0 +1,48 @@
+"""Which texts are near which: the nearest by exact search, of one model or across two, in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babelpress.evaluation.fidelity.intrinsic import Embeddings, normalised
+
+NEIGHBOURS = 10
+LEAST_TEXTS = 20
+_DECIMALS = 6  # what float32 products of unit vectors are good for
+_BLOCK = 1 << 22  # cosines held at a time, 16 MiB
+
+Rows = NDArray[np.intp]
+
+
+def nearest(queries: Embeddings, index: Embeddings, *, count: int = NEIGHBOURS) -> Rows:
+    """Return the rows of the index that are nearest to each query by cosine: (texts, count), each line ascending.
+
+    Row i of both is the same text, which is left out of its own neighbours. Cosines that agree to six decimals are
+    equal; of equal ones the lower rows are taken. Equal texts are each other's neighbours like any two.
+    """
+    found: Rows = np.empty((len(queries), count), dtype=np.intp)
+    for start, cosines in cosine_blocks(queries, index):
+        lines = np.arange(len(cosines))
+        cosines[lines, start + lines] = -np.inf
+        least = np.partition(cosines, -count, axis=1)[:, -count, None]
+        nearer, level = cosines > least, cosines == least
+        room = count - nearer.sum(axis=1, keepdims=True)
+        chosen = nearer | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= room))
+        found[start : start + len(cosines)] = np.nonzero(chosen)[1].reshape(-1, count)
+    return found
+
+
+def shared(found: Rows, truth: Rows) -> float:
+    """Return the mean share of a line's true neighbours that are among those found; both (texts, count)."""
+    return float((truth[:, :, None] == found[:, None, :]).any(axis=2).mean())
+
+
+def cosine_blocks(queries: Embeddings, index: Embeddings) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield the first query of a block and its cosines with the whole index, to six decimals, in float32."""
+    own, theirs = normalised(queries).astype(np.float32), normalised(index).astype(np.float32)
+    lines = max(1, _BLOCK // max(1, len(theirs)))
+    for start in range(0, len(own), lines):
+        yield start, np.round(own[start : start + lines] @ theirs.T, _DECIMALS)
