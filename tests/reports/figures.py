@@ -47,7 +47,7 @@ def make_model(number: int, *, tasks: bool = True) -> ModelResult:
             "STSBenchmark": _single("STS", 50.40 + number),
         }
     return ModelResult(
-        layers=12 - 5 * (number - 1), dimensions=384, tokens=250_037 if number == 1 else 15_424,
+        layers=12 - 5 * (number - 1), dimensions=384, vocab_size=250_037 if number == 1 else 15_424,
         parameters=117_653_760 + number, parameters_without_pooler=117_505_920 + number,
         weight_bytes=2**20 * (449 + number), stored_as="fp32", folder_bytes=2**20 * (470 + number),
         fidelity_mean=1.0 - 0.0713 * (number - 1), fidelity_p5=1.0 - 0.1831 * (number - 1),

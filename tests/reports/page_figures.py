@@ -121,7 +121,7 @@ def make_facts(teacher: Path, **changes: Any) -> PageFacts:
         make_full_results(), recipe=make_recipe(), teacher=read_teacher(str(teacher), name=NAME), layers=make_layers(),
         vocabulary=make_vocabulary(), fertility=make_fertility(), manifests=make_manifests(),
         pictures=(Picture("umap", PNG, "image/png", "umap"), Picture("loss", SVG, "image/svg+xml", "distillation")),
-        credits=(("the teacher", "mit"), ("tatoeba <3", "cc-by-2.0; Tatoeba")), interactive="report/umap.html",
+        credits=(("the teacher", "mit"), ("tatoeba <3", "cc-by-2.0; Tatoeba")), interactive="umap/umap.html",
         target_bytes=2**20 * 333,
     )  # fmt: skip
     return dataclasses.replace(facts, **changes)

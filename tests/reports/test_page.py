@@ -247,7 +247,7 @@ def test_parameters_by_part_add_up_to_all(tiny_teacher):
     for model in facts.results.models.values():
         parts = count_parts(facts, model)
         assert sum(parts.values()) == model.parameters
-        assert parts["token embeddings"] == model.tokens * 384
+        assert parts["token embeddings"] == model.vocab_size * 384
         assert parts["pooler"] == 384 * 384 + 384
     # four projections and two matrices of the tiny teacher's inner layer of 32, biases, two LayerNorms
     one = 4 * (384 * 384 + 384) + 384 * 32 + 32 + 32 * 384 + 384 + 4 * 384
@@ -389,8 +389,8 @@ def test_missing_tasks_stand_there_with_the_reason_and_in_no_mean(tiny_teacher):
     shown = read_page(dataclasses.replace(facts, results=with_models(facts, models)))
     rows = table_rows(shown, "table-missing")
     assert rows["AmazonReviews"] == ["missing", "missing", "missing", "its data <are> gone & nobody knows where"]
-    assert rows["Gone"] == ["missing", "missing", "missing", "no score of teacher, pressed, student"]
-    assert rows["ForTheTeacher"] == ["99.25", "missing", "missing", "no score of pressed, student"]
+    assert rows["Gone"] == ["missing", "missing", "missing", "no score of teacher, pruned, student"]
+    assert rows["ForTheTeacher"] == ["99.25", "missing", "missing", "no score of pruned, student"]
     groups = table_rows(shown, "table-groups")
     assert groups["STS 2 tasks"][0] == "42.70"
     # all have four tasks; the teacher's own average counts five: (81.20 + 71.30 + 34 + 51.40 + 99.25) / 5

@@ -118,7 +118,7 @@ def test_ids_are_given_once_and_every_link_inside_leads_to_one(either):
 def test_links_outside_are_to_the_hub_to_a_paper_and_to_the_picture_beside(full_page):
     outside = {a.attributes["href"] for a in full_page.all("a") if not a.attributes["href"].startswith("#")}
     assert outside == {
-        "https://huggingface.co/intfloat/multilingual-e5-small", "https://arxiv.org/abs/2005.10242", "report/umap.html",
+        "https://huggingface.co/intfloat/multilingual-e5-small", "https://arxiv.org/abs/2005.10242", "umap/umap.html",
     }  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def test_the_languages_picture_is_told_with_scores_and_without_and_who_distilled
 
 def test_of_a_picture_in_two_forms_the_smaller_file_is_taken(tmp_path):
     for name, data in {
-        "report/umap.png": PNG, "report/umap.svg": SVG + b" " * 999, "report/other.png": PNG, "pictures/loss.svg": SVG,
+        "umap/umap.png": PNG, "umap/umap.svg": SVG + b" " * 999, "umap/other.png": PNG, "pictures/loss.svg": SVG,
         "student/umap.svg": SVG,
     }.items():  # fmt: skip
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -189,7 +189,7 @@ def test_the_picture_to_explore_is_linked_where_it_is(tmp_path):
     assert find_interactive(tmp_path) is None
     (tmp_path / "umap").mkdir()
     (tmp_path / "umap" / "umap.html").touch()
-    assert find_interactive(tmp_path) == "report/umap.html"
+    assert find_interactive(tmp_path) == "umap/umap.html"
 
 
 def test_targets_are_counted_in_the_cache_and_not_at_all_where_one_is_gone(tmp_path):
