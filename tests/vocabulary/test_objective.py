@@ -8,7 +8,7 @@ import pytest
 from babelpress.recipe import VocabularyMethod, VocabularyObjective
 from babelpress.vocabulary.choose import plan_vocabulary
 from babelpress.vocabulary.count import PieceCounts
-from babelpress.vocabulary.lexicon import open_lexicon
+from babelpress.vocabulary.lexicons import open_lexicon
 from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.tokenizer_file import TokenizerFile, parse_tokenizer
 from tests.tokenizer_parts import added, assemble, bpe, wordpiece

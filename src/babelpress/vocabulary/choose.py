@@ -8,7 +8,8 @@ from babelpress.errors import PlanError
 from babelpress.recipe import VocabularyMethod, VocabularyObjective
 from babelpress.vocabulary.characters import Characters, wanted_characters
 from babelpress.vocabulary.count import PieceCounts
-from babelpress.vocabulary.lexicon import Lexicon, Mask, Weights, open_lexicon
+from babelpress.vocabulary.lexicon import Lexicon, Mask, Weights
+from babelpress.vocabulary.lexicons import open_lexicon
 from babelpress.vocabulary.plan import DroppedCharacters, LanguageCoverage, VocabularyPlan
 from babelpress.vocabulary.segment import Ints
 from babelpress.vocabulary.tokenizer_file import TokenizerFile
@@ -42,7 +43,7 @@ def plan_vocabulary(
     lexicon = open_lexicon(tokenizer)
     new = lexicon.fallback() if byte_fallback else ()
     wanted, missing = _alphabet_ids(characters or [], lexicon)
-    must = _mask(lexicon, tokenizer.named_ids | lexicon.duties(byte_fallback=byte_fallback) | wanted)
+    must = _mask(lexicon, tokenizer.named_ids | lexicon.required_ids(byte_fallback=byte_fallback) | wanted)
     must = lexicon.close(must)
     totals = counts.total()
     plain = tokenizer.plain_ids
@@ -182,7 +183,9 @@ def _chain(lexicon: Lexicon, number: int, kept: Mask) -> list[int]:
     chain = {number}
     front = [number]
     while front:
-        front = [part for piece in front for part in lexicon.needs(piece) if not kept[part] and part not in chain]
+        front = [
+            part for piece in front for part in lexicon.dependencies(piece) if not kept[part] and part not in chain
+        ]
         chain |= set(front)
     return sorted(chain)
 
@@ -197,7 +200,7 @@ def _filled(lexicon: Lexicon, kept: Mask, weights: Weights, *, room: int) -> Mas
     order = np.lexsort((-lexicon.prior(), ~single, -weights))
     reachable = lexicon.reachable()
     for number in order.tolist():
-        if left and reachable[number] and not kept[number] and all(kept[part] for part in lexicon.needs(number)):
+        if left and reachable[number] and not kept[number] and all(kept[part] for part in lexicon.dependencies(number)):
             kept[number] = True
             left -= 1
     if left:
@@ -238,7 +241,7 @@ def _coverage(
     result = {}
     for code, every in counts.pieces.items():
         total = int(every.sum())
-        used = lexicon.use((every * plain).astype(np.float64), kept)
+        used = lexicon.usage((every * plain).astype(np.float64), kept)
         used[:-1] += every * (~plain & kept)
         student = float(used.sum())
         byte_tokens = float(used[-1] + used[list(lexicon.file.byte_ids)].sum())

@@ -20,6 +20,7 @@ from babelpress.utils.files import model_bytes
 from babelpress.utils.progress import bar
 
 ROUNDS, SINGLES = 5, 40
+_MOST_LINES = 20_000  # read from a file of texts
 COMMAND = (sys.executable, "-m", "babelpress.evaluation.speed.worker")
 
 
@@ -85,7 +86,6 @@ def report_speed(
     `sentences` of them are taken, evenly. Raises BabelpressError.
     """
     located = [need_model(model) for model in models]  # before torch is imported
-    from babelpress.checks.texts import GIVEN_LIMIT
     from babelpress.corpus.bundled import held_out_meanings
     from babelpress.corpus.sources import first_lines
     from babelpress.evaluation.compare.compare import distinct_names
@@ -96,7 +96,7 @@ def report_speed(
     if text is None:
         texts = [line for meaning in held_out_meanings() for line in meaning.texts.values()]
     else:
-        texts = first_lines(text, limit=GIVEN_LIMIT)
+        texts = first_lines(text, limit=_MOST_LINES)
     chosen = evenly(texts, sentences)
     found = measure_speed(folders, chosen, rounds=rounds)
     sizes = {name: model_bytes(folder) for name, folder in folders.items()}
