@@ -31,8 +31,7 @@ from babelpress.export import products
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from babelpress.architectures.encoders import load_encoder
-from babelpress.architectures.packed import width_of
+from babelpress.architectures.encoders import load_encoder, width_of
 from babelpress.exports.calibration import calibrate
 from babelpress.exports.convert import convert_graph
 from babelpress.exports.graph import is_apart, trace_graph

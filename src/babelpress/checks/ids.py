@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from babelpress.architectures import find_family
 from babelpress.checks.readers import Reader
 from babelpress.checks.result import CheckResult, judge
 from babelpress.vocabulary.tokenizer_file import TokenizerFile
 
 ROLES = ("bos_token", "cls_token", "eos_token", "sep_token", "unk_token", "pad_token", "mask_token")
 _NO_LIMIT = 10**9  # transformers writes 1e30 where it knows no length
-# Position ids of these begin behind the pad id (FIELD_NOTES B4).
-_OFFSET_POSITIONS = {"xlm-roberta", "xlm-roberta-xl", "roberta", "camembert", "mpnet"}
 
 
 @dataclass(frozen=True)
@@ -86,11 +85,10 @@ def lengths(
 
 def longest_input(config: Mapping[str, Any]) -> int | None:
     """Return how many tokens the positions allow; None where positions are relative."""
-    positions = config.get("max_position_embeddings")
-    if not isinstance(positions, int):
+    if not isinstance(config.get("max_position_embeddings"), int):
         return None
-    first = int(config.get("pad_token_id") or 0) + 1
-    return positions - first if config.get("model_type") in _OFFSET_POSITIONS else positions
+    family = find_family(config.get("model_type"))
+    return family.longest_input(config) if family else int(config["max_position_embeddings"])
 
 
 def check_ids(

@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from babelpress.architectures.encoders import load_encoder
-from babelpress.architectures.packed import width_of
+from babelpress.architectures.encoders import load_encoder, width_of
 from babelpress.distillation.average import Average
 from babelpress.distillation.batches import BatchPlan
 from babelpress.distillation.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -31,7 +30,7 @@ from babelpress.distillation.feed import Batch, Part, TrainingText, batches_from
 from babelpress.distillation.loss import DistillationLoss, LossParts
 from babelpress.distillation.precision import DTYPES, training_precision
 from babelpress.distillation.schedule import learning_rate, make_optimizer, set_rate
-from babelpress.distillation.tracking import Log, multiplications
+from babelpress.distillation.tracking import Log
 from babelpress.distillation.trainee import PROJECTION, Trainee, is_projection
 from babelpress.errors import Stopped, TrainingError
 from babelpress.recipe import DistillationSection, Precision
@@ -164,7 +163,7 @@ def make_engine(pruned: Path, folder: Path, *, train: TrainingText, settings: Di
     if width and targets.gather(np.array([0]), name="hidden").shape[1] != trainee.encoder.layers:
         raise TrainingError("the targets hold hidden states of other layers than the student has; remove them")
     parameters = trainee.learned()
-    optimizer = make_optimizer(parameters, settings)
+    optimizer = make_optimizer(parameters, settings, embeddings=trainee.encoder.family.outside)
     loss = DistillationLoss(settings.loss, dimensions=targets.dimensions, sample=targets.sample())
     average = Average(parameters, decay=settings.average) if settings.average else None
     module, prepared = accelerator.prepare(trainee, optimizer)
@@ -287,7 +286,7 @@ def _accelerator(settings: DistillationSection, folder: Path) -> Accelerator:
 
 def _open_log(engine: Engine, folder: Path, *, step: int) -> Log:
     encoder = engine.trainee.encoder
-    per_token = multiplications(tokens=1, layers=encoder.layers, width=encoder.width, inner=encoder.inner_width)
+    per_token = 3.0 * encoder.layers * encoder.family.layer_operations(encoder)
     peak = matrix_peak(engine.accelerator.device, DTYPES[engine.settings.precision])
     return Log(folder, engine.accelerator, step, per_token, peak)
 

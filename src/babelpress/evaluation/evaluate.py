@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from babelpress.architectures import find_family
+from babelpress.architectures.bert import FAMILY as BERT
 from babelpress.architectures.encoders import encode_texts, load_encoder
 from babelpress.evaluation.fidelity.embedded import BITEXT, SIMILARITY, embedded_scores
 from babelpress.evaluation.fidelity.measures import measure_models
@@ -143,10 +145,12 @@ def model_facts(folder: Path) -> dict[str, Any]:
     checkpoint = open_checkpoint(folder)
     names = [name for name in checkpoint.names() if "position_ids" not in name]
     total = sum(checkpoint.size(name) for name in names)
-    pooler = sum(checkpoint.size(name) for name in names if ".pooler." in f".{name}")
+    family = find_family(config.get("model_type")) or BERT
+    optional = [name for name in names if any(f".{part}" in f".{name}" for part in family.optional)]
+    pooler = sum(map(checkpoint.size, optional))
     return {
-        "layers": config["num_hidden_layers"],
-        "dimensions": config["hidden_size"],
+        "layers": config[family.keys.layers],
+        "dimensions": config[family.keys.hidden],
         "vocab_size": config["vocab_size"],
         "parameters": total,
         "parameters_without_pooler": total - pooler,

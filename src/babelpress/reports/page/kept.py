@@ -17,7 +17,6 @@ from babelpress.reports.page.wording import (
     whole,
 )
 from babelpress.schema.results import ModelResult
-from babelpress.student.sizing import layer_parameters
 from babelpress.vocabulary.fertility import LanguageFertility
 from babelpress.vocabulary.plan import LanguageCoverage
 
@@ -134,7 +133,7 @@ def count_parts(facts: PageFacts, model: ModelResult) -> dict[str, int]:
     width = model.dimensions
     parts = {
         "token embeddings": model.vocab_size * width,
-        "layers": model.layers * layer_parameters(hidden=width, feed_forward=facts.teacher.feed_forward),
+        "layers": model.layers * facts.teacher.family.layer_parameters(facts.teacher),
         "pooler": model.parameters - model.parameters_without_pooler,
     }
     parts["positions and the rest"] = model.parameters - sum(parts.values())
