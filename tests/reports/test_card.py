@@ -373,10 +373,11 @@ def test_every_term_that_was_trained_on_is_named(teacher):
     )
     text = card(teacher, recipe=recipe)
     assert (
-        "**Distillation**: cosine (0.25) + similarities of pairs (2.0) + score distributions (0.75, temperature 0.05) "
-        "+ hidden states (0.125), centred by the teacher's mean, also of the first 96 and 48 dimensions to"
+        "**Distillation**: cosine distance (0.25) + similarities of pairs (2) + score distributions (0.75, temperature "
+        "0.05) + hidden states (0.125), centred on the teacher's mean embedding, also on the first 96 and 48 "
+        "dimensions to"
     ) in text
-    assert "MSE" not in text.partition("**Distillation**")[2].partition("\n")[0]
+    assert "squared distance" not in text.partition("**Distillation**")[2].partition("\n")[0]
 
 
 def test_texts_of_two_lengths_are_told_apart(teacher):

@@ -176,6 +176,6 @@ def from_zero(_: Config) -> int:
 
 
 def behind_pad(config: Config) -> int:
-    """Positions are counted from behind the pad id, as fairseq's RoBERTa does."""
+    """Positions are counted from behind the pad id, as fairseq's RoBERTa does; without one they cannot be."""
     pad = config.get("pad_token_id", 1)
-    return (1 if pad is None else int(pad)) + 1
+    return 0 if pad is None else int(pad) + 1

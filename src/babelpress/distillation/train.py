@@ -118,7 +118,7 @@ def train_student(
         while progress.epoch < settings.epochs and not _stalled(progress, settings.patience):
             for batch in batches_from(
                 train, plan, epoch=progress.epoch, position=progress.position, tokens=engine.part_tokens,
-                hidden=settings.loss.hidden > 0,
+                hidden=settings.loss.compares_hidden_states(),
             ):  # fmt: skip
                 rate = learning_rate(
                     progress.step, total=total, peak=settings.learning_rate, warmup=settings.warmup,
@@ -158,7 +158,7 @@ def make_engine(pruned: Path, folder: Path, *, train: TrainingText, settings: Di
     precision = training_precision(settings.precision, accelerator.device, width=width_of(model))
     settings = settings.model_copy(update={"precision": processes.from_main(precision)})
     targets = train.targets
-    width = targets.hidden_width if settings.loss.hidden > 0 else 0
+    width = targets.hidden_width if settings.loss.compares_hidden_states() else 0
     trainee = Trainee(model, settings, dimensions=targets.dimensions, hidden_width=width).to(accelerator.device)
     if width and targets.gather(np.array([0]), name="hidden").shape[1] != trainee.encoder.layers:
         raise TrainingError("the targets hold hidden states of other layers than the student has; remove them")
@@ -242,7 +242,7 @@ def held_out_figures(engine: Engine, text: TrainingText) -> dict[str, float]:
     """Return loss, its terms, mean cosine and 5th-percentile cosine over a whole split."""
     lengths = text.tokens.lengths(np.arange(text.tokens.rows))
     order: NDArray[np.int64] = np.argsort(lengths, kind="stable")
-    hidden = engine.settings.loss.hidden > 0
+    hidden = engine.settings.loss.compares_hidden_states()
     cosines, sums = [], dict[str, float]()
     size = engine.settings.batch_size
     for start in range(0, len(order), size):

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from babelpress.evaluation.intervals.means import EMBEDDED_KINDS, Groups, TaskMean, count_means, group_by_kind, kept
 from babelpress.evaluation.tasks.entries import Entry
-from babelpress.recipe import DistillationSection, LossSection, Recipe
+from babelpress.recipe import DistillationSection, Recipe
 from babelpress.reports.card_measures import (
     closeness_rows,
     disturbed_rows,
@@ -24,6 +24,7 @@ from babelpress.reports.licences import UNKNOWN, list_credits, student_licence, 
 from babelpress.reports.metadata import build_metadata, model_id
 from babelpress.reports.speed_table import how_timed
 from babelpress.reports.style import language_name
+from babelpress.schema.losses import loss_words
 from babelpress.schema.results import ModelResult, Results
 from babelpress.schema.suites import find_suite
 from babelpress.student.layers import LayerPlan
@@ -94,7 +95,7 @@ def render_card(
         module_words=_module_words(teacher),
         licence_text=_licence_text(recipe, teacher),
         credits=list_credits(recipe, teacher),
-        loss_words=_loss_words(recipe.distillation.loss),
+        loss_words=loss_words(recipe.distillation.loss),
         schedule_words=_schedule_words(recipe.distillation),
         trained_length=longest,
         beyond=measured_beyond(student, longest),
@@ -181,21 +182,6 @@ def _licence_text(recipe: Recipe, teacher: Teacher) -> str:
     if licence.id == UNKNOWN:
         return "the teacher's folder names none; ask its authors before you publish."
     return f"{licence.words}, {'as the recipe says' if recipe.card.licence else 'that of the teacher'}."
-
-
-def _loss_words(loss: LossSection) -> str:
-    """Return the terms that have a weight, with it, and how embeddings are taken."""
-    terms = {
-        f"MSE ({loss.mse}, {loss.mse_reduction} over dimensions)": loss.mse,
-        f"distance ({loss.l2})": loss.l2,
-        f"cosine ({loss.cosine})": loss.cosine,
-        f"similarities of pairs ({loss.similarity})": loss.similarity,
-        f"score distributions ({loss.distribution}, temperature {loss.temperature})": loss.distribution,
-        f"hidden states ({loss.hidden})": loss.hidden,
-    }
-    shorter = f", also of the first {' and '.join(map(str, loss.matryoshka))} dimensions" if loss.matryoshka else ""
-    centred = ", centred by the teacher's mean" if loss.centre else ""
-    return " + ".join(words for words, weight in terms.items() if weight) + centred + shorter
 
 
 def _schedule_words(settings: DistillationSection) -> str:

@@ -24,7 +24,7 @@ def targets_spec(run: Run) -> TargetsSpec:
     from babelpress.distillation.texts import TextRules
 
     settings = run.recipe.distillation
-    layers = LayerPlan.load(run.path("layers") / "plan.json").kept if settings.loss.hidden > 0 else ()
+    layers = LayerPlan.load(run.path("layers") / "plan.json").kept if settings.loss.compares_hidden_states() else ()
     corpus = run.path("corpus")
     return TargetsSpec(
         run.teacher, corpus, output_hash(corpus), TextRules.of(settings), layers, settings.target_precision,

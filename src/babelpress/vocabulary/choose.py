@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from babelpress.errors import PlanError
-from babelpress.recipe import VocabularyMethod, VocabularyObjective
+from babelpress.recipe import VocabularyMethod
+from babelpress.schema.objectives import FERTILITY, OBJECTIVES
 from babelpress.vocabulary.characters import Characters, wanted_characters
 from babelpress.vocabulary.count import PieceCounts
 from babelpress.vocabulary.lexicon import Lexicon, Mask, Weights
@@ -23,7 +24,7 @@ def plan_vocabulary(
     size: int | None = None,
     coverage: float | None = None,
     min_count: int = 1,
-    objective: VocabularyObjective = VocabularyObjective.FERTILITY,
+    objective: str = FERTILITY,
     language_exponent: float = 0.3,
     byte_fallback: bool = True,
     byte_rate: float = 0.001,
@@ -150,20 +151,21 @@ def _first_characters(asked: dict[str, Characters], counts: PieceCounts, limit: 
     return set(sorted(spared, key=lambda number: (-spared[number], number))[: max(0, limit)])
 
 
-def _best(lexicon: Lexicon, weights: Weights, *, must: Mask, room: int, objective: VocabularyObjective) -> Mask:
+def _best(lexicon: Lexicon, weights: Weights, *, must: Mask, room: int, objective: str) -> Mask:
     """Return exactly `room` pieces: what the objective prefers of the counted, filled up with the uncounted."""
     counted = lexicon.close(must | (weights > 0))
-    if counted.sum() > room:
-        if objective is VocabularyObjective.FERTILITY:
-            kept = lexicon.keep_best(weights, must=must, room=room)
-        else:
-            kept = _most_frequent(lexicon, weights, must=must, room=room)
-    else:
-        kept = counted
+    too_many = counted.sum() > room
+    kept = OBJECTIVES[objective].choose(lexicon, weights, must=must, room=room) if too_many else counted
     return _filled(lexicon, kept, weights, room=room)
 
 
-def _most_frequent(lexicon: Lexicon, weights: Weights, *, must: Mask, room: int) -> Mask:
+def fewest_tokens(lexicon: Lexicon, weights: Weights, *, must: Mask, room: int) -> Mask:
+    """Return the pieces that spell the weighted ones in fewest tokens."""
+    return lexicon.keep_best(weights, must=must, room=room)
+
+
+def most_frequent(lexicon: Lexicon, weights: Weights, *, must: Mask, room: int) -> Mask:
+    """Return the most frequent pieces, each with those that it cannot be reached without."""
     kept = must.copy()
     left = room - int(kept.sum())
     for number in np.argsort(-weights, kind="stable").tolist():
