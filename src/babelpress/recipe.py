@@ -331,7 +331,7 @@ class LossSection(_Section):
 
     def weight(self, name: str) -> float:
         """Return the weight of a term."""
-        return float((self.__pydantic_extra__ or {})[name])
+        return float((self.__pydantic_extra__ or {}).get(name, LOSSES[name].default))
 
     def weights(self) -> dict[str, float]:
         """Return the terms that have a weight above 0, with it."""

@@ -28,8 +28,9 @@ from babelpress.evaluation.speed.measure import measure_speed
 from babelpress.evaluation.tasks.missing import write_missing
 from babelpress.evaluation.tasks.scoring import ScoringSettings, Subject, score_models
 from babelpress.recipe import EvaluationSection
+from babelpress.schema.model_files import model_bytes
 from babelpress.schema.results import STUDENT, TEACHER, ModelResult, Score, Speed
-from babelpress.utils.files import model_bytes, read_json
+from babelpress.utils.files import read_json
 from babelpress.utils.tensors import open_checkpoint
 
 if TYPE_CHECKING:

@@ -39,7 +39,7 @@ def dump_training(run: Run) -> Any:
         if settings[name] == DistillationSection.model_fields[name].default:
             del settings[name]
     for name, term in LOSSES.items():
-        if term.late and settings["loss"][name] == term.default:
+        if term.late and settings["loss"].get(name) == term.default:
             del settings["loss"][name]
     return settings
 

@@ -24,9 +24,10 @@ from babelpress.evaluation.tasks.mteb_tasks import check_tasks
 from babelpress.evaluation.tasks.progress import TaskClock, track_tasks
 from babelpress.evaluation.tasks.run import TaskScore
 from babelpress.evaluation.tasks.scoring import ScoringSettings, Subject, check_prompts, check_prompts_used, run_tasks
+from babelpress.schema.model_files import hash_model
 from babelpress.schema.results import STUDENT, TEACHER, ModelResult, Results, Score
 from babelpress.schema.suites import did_you_mean, find_suite
-from babelpress.utils.files import hash_folder, hash_json, hash_model, read_json
+from babelpress.utils.files import hash_folder, hash_json, read_json
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -15,8 +15,8 @@ from babelpress.evaluation.fidelity.shares import evenly
 from babelpress.evaluation.model_folders import need_model
 from babelpress.evaluation.speed.worker import Request
 from babelpress.evaluation.tasks.child import Child
+from babelpress.schema.model_files import model_bytes
 from babelpress.schema.results import Speed, Spread
-from babelpress.utils.files import model_bytes
 from babelpress.utils.progress import bar
 
 ROUNDS, SINGLES = 5, 40
