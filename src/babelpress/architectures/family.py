@@ -25,6 +25,13 @@ class Widths(Protocol):
         """Return the width between the two matrices of the feed-forward block."""
 
 
+class LayerWidths(NamedTuple):
+    """The widths of a layer, where there is no model or teacher that has them."""
+
+    hidden: int
+    feed_forward: int
+
+
 class Keys(NamedTuple):
     """What config.json calls the sizes of an encoder."""
 

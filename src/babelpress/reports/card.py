@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from babelpress.reports.licences import UNKNOWN, list_credits, student_licence, 
 from babelpress.reports.metadata import build_metadata, model_id
 from babelpress.reports.speed_table import how_timed
 from babelpress.reports.style import language_name
+from babelpress.reports.training import trained_sentences
 from babelpress.schema.losses import loss_words
 from babelpress.schema.results import ModelResult, Results
 from babelpress.schema.suites import find_suite
@@ -68,6 +70,8 @@ def render_card(
         teacher_link=teacher_link(teacher),
         teacher_result=original,
         teacher_fp32_bytes=4 * original.parameters,
+        student_fp32_bytes=4 * student.parameters,
+        trained_on=trained_sentences(recipe, results),
         pruned=results.models["pruned"],
         student=student,
         closeness=closeness_rows(results.models["pruned"], student),
@@ -203,5 +207,6 @@ def _long_words(settings: DistillationSection) -> str:
 
 
 def _prompt_words(prompts: tuple[str, ...]) -> str:
-    named = [f"`{prompt}`" if prompt else "no prompt" for prompt in prompts]
+    times = Counter(f"`{prompt}`" if prompt else "no prompt" for prompt in prompts)
+    named = [f"{name} ({count} of {len(prompts)})" if count > 1 else name for name, count in times.items()]
     return " and ".join(named) + (" in turn" if len(named) > 1 else "")

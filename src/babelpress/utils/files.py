@@ -20,6 +20,8 @@ from babelpress.errors import BabelpressError
 logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)
 
 
 def hash_file(path: Path) -> str:
@@ -80,6 +82,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
+        temporary.chmod(0o666 & ~_UMASK)  # some libraries write files that nobody else can read
         sync(temporary)
         temporary.replace(path)
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from babelpress.architectures.family import LayerWidths
 from babelpress.reports.page.blocks import Block, Cell, Chapter, Column, Prose, Row, Section, Table
 from babelpress.reports.page.drawings import Bar, Bars, LayerBox, Part, Strip
 from babelpress.reports.page.facts import PageFacts
@@ -133,7 +134,7 @@ def count_parts(facts: PageFacts, model: ModelResult) -> dict[str, int]:
     width = model.dimensions
     parts = {
         "token embeddings": model.vocab_size * width,
-        "layers": model.layers * facts.teacher.family.layer_parameters(facts.teacher),
+        "layers": model.layers * facts.teacher.family.layer_parameters(LayerWidths(width, facts.teacher.feed_forward)),
         "pooler": model.parameters - model.parameters_without_pooler,
     }
     parts["positions and the rest"] = model.parameters - sum(parts.values())
