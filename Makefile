@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
-.PHONY: demo readers browser browser-files test test-full check format install lock wheel clean
+.PHONY: demo readers browser browser-files test part test-full check format install lock wheel clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made here
@@ -32,6 +32,10 @@ browser-files: $(READY) ## that page's JavaScript alone, for its tests
 
 test: $(READY) ## the whole test suite, offline
 	$(BIN)/python -m pytest -n 2 -m "not full"
+
+part: $(READY) ## lint, and the quick tests of one part: make part PART=corpus
+	$(BIN)/ruff check src tests
+	$(BIN)/python -m pytest -n 2 -m "not full and not slow" tests/$(PART)
 
 test-full: $(READY) ## the same, exhaustive
 	$(BIN)/python -m pytest -n 2

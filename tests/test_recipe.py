@@ -473,7 +473,7 @@ def test_the_reference_has_the_training_figures_of_its_card(reference: Recipe):
 
 
 MASSIVE = "en ko ja zh-CN es fr de pt it ru ar hi th vi id pl"
-PUBLIC = {  # FIELD_NOTES section 0: hub id, subsets, text columns
+PUBLIC = {  # hub id, subsets, text columns
     "mteb/amazon_massive_intent": (MASSIVE, "text"),
     "mteb/amazon_massive_scenario": (MASSIVE, "text"),
     "mteb/banking77": ("", "text"),

@@ -211,7 +211,7 @@ def test_every_parameter_gets_the_gradient_of_the_padded_pass(models, kind, pool
 
 
 def test_a_wrong_pad_id_in_the_config_freezes_no_row(tmp_path):
-    """BERT takes the gradient from the row of the config's pad id, which is `<s>` in some teachers (FIELD_NOTES B3)."""
+    """BERT takes the gradient from the row of the config's pad id, which is `<s>` in some teachers (pitfalls B3)."""
     model = make_model(tmp_path, Shape("bert"), pad_token_id=0)
     packed, _ = pack([[0, 9, 2], [0, 7, 8, 2]])
     rows = gradients(model, lambda: PackedEncoder(model)(packed))["embeddings.word_embeddings.weight"]

@@ -15,7 +15,7 @@ GUARD = {"type": "Split", "pattern": {"Regex": "<(?=0x[0-9A-F]{2}>)"}, "behavior
 
 
 def student_tokenizer(count: int = 400) -> dict:
-    """The tiny teacher's tokenizer with fewer pieces and byte fallback, made by hand (FIELD_NOTES A1-A5)."""
+    """The tiny teacher's tokenizer with fewer pieces and byte fallback, made by hand (docs/pitfalls.md, A1-A5)."""
     kept = list(words(600))[:count]
     lowest = min(score for _, score in words(600))
     result = copy.deepcopy(tokenizer_json([*kept, *((piece, lowest) for piece in BYTES)]))

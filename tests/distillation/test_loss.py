@@ -93,7 +93,7 @@ def test_the_summed_mse_is_twice_the_cosine_loss_on_unit_vectors(seed, dimension
 
 @pytest.mark.parametrize("dimensions", [2, 384])
 def test_the_mean_mse_is_next_to_nothing_beside_a_cosine_term(dimensions):
-    """It is 2 / dimensions of 1 - cosine, which at 384 dimensions no recipe's weights make up for (FIELD_NOTES C1)."""
+    """It is 2 / dimensions of 1 - cosine, which at 384 dimensions no recipe's weights make up for (pitfalls C1)."""
     parts = loss(*random_pair(0, 4, dimensions), mse=1.0, mse_reduction="mean", cosine=1.0)
     assert parts.terms["mse"].item() == pytest.approx(2 / dimensions * parts.terms["cosine"].item(), rel=1e-5)
 

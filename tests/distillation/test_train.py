@@ -245,7 +245,7 @@ def test_the_pooler_and_further_modules_are_left_alone(student, texts, tmp_path)
 
 
 def test_the_row_of_the_first_special_token_is_trained(student, texts, tmp_path):
-    """A wrong pad id freezes `<s>`, which stands in every sentence (FIELD_NOTES B3)."""
+    """A wrong pad id freezes `<s>`, which stands in every sentence (docs/pitfalls.md, B3)."""
     train(student, tmp_path, texts, epochs=1)
     before, after = load_file(student / "model.safetensors")[WORDS], load_file(tmp_path / "best.safetensors")[WORDS]
     changed = (before != after).any(dim=1)

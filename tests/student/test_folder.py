@@ -1,4 +1,4 @@
-"""The files beside the weights, read by the rules of the programs that will read them (FIELD_NOTES B)."""
+"""The files beside the weights, read by the rules of the programs that will read them (docs/pitfalls.md, B)."""
 
 from __future__ import annotations
 

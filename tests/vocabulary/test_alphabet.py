@@ -1,4 +1,4 @@
-"""The characters that must never need bytes, as the tokenizer sees them (FIELD_NOTES A6, A14)."""
+"""The characters that must never need bytes, as the tokenizer sees them (docs/pitfalls.md, A6, A14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text that spells a byte piece is none; text that spells a special token is as the recipe says (FIELD_NOTES A2)."""
+"""Text that spells a byte piece is none; text that spells a special token is as the recipe says (pitfalls A2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text whose teacher pieces were all kept is cut exactly as the teacher cuts it, in every family (FIELD_NOTES A)."""
+"""Text whose teacher pieces were all kept is cut exactly as the teacher cuts it, in every family (pitfalls A)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each character, all white space that a family keeps, and special tokens as plain text come back (FIELD_NOTES A5)."""
+"""Each character, all white space that a family keeps, and special tokens as plain text come back (pitfalls A5)."""
 
 from __future__ import annotations
 

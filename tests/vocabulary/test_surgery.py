@@ -1,4 +1,4 @@
-"""What is written into the rewritten tokenizer.json: every id, byte pieces, scores, cuts (FIELD_NOTES A)."""
+"""What is written into the rewritten tokenizer.json: every id, byte pieces, scores, cuts (docs/pitfalls.md, A)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text comes back from its ids, and no text can spell a byte piece (FIELD_NOTES A2, A5)."""
+"""Text comes back from its ids, and no text can spell a byte piece (docs/pitfalls.md, A2, A5)."""
 
 from __future__ import annotations
 

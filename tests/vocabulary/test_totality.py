@@ -1,4 +1,4 @@
-"""No text is unknown: in every family and in every library that reads the folder (FIELD_NOTES A1, A4, A10)."""
+"""No text is unknown: in every family and in every library that reads the folder (docs/pitfalls.md, A1, A4, A10)."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def load_encoder(folder: Path, *, trust_remote_code: bool = False, device: str |
     from sentence_transformers import SentenceTransformer
 
     # The pooler that E5-type students keep is not used by sentence embeddings; the load report on
-    # teachers that lack it would only frighten (FIELD_NOTES B9).
+    # teachers that lack it would only frighten (docs/pitfalls.md, B9).
     logging.getLogger("transformers.modeling_utils").setLevel(logging.ERROR)
     try:
         model = SentenceTransformer(

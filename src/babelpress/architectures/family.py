@@ -156,7 +156,7 @@ class Family:
     def student_config(self, config: Config, *, layers: int, rows: int, token_ids: Mapping[str, int]) -> dict[str, Any]:
         """Return the part of a student's config.json that the family decides.
 
-        Raises TeacherError where positions are counted from the pad id and it would change (FIELD_NOTES B4).
+        Raises TeacherError where positions are counted from the pad id and it would change (docs/pitfalls.md, B4).
         """
         kept = {key: config[key] for key in ("model_type", *self.config_keys) if key in config} | dict(token_ids)
         if self.first_position(config) != self.first_position({**config, **token_ids}):

@@ -10,7 +10,7 @@ from babelpress.checks.result import CheckResult, judge
 from babelpress.utils.tensors import Checkpoint
 from babelpress.vocabulary.tokenizer_file import TokenizerFile
 
-# What slow tokenizers read: not pruned with tokenizer.json, and so the unpruned teacher's (FIELD_NOTES A8).
+# What slow tokenizers read: not pruned with tokenizer.json, and so the unpruned teacher's (docs/pitfalls.md, A8).
 _STALE = ("*.model", "*.spm", "added_tokens.json")
 _EMBEDDINGS = (
     "word_embeddings.weight",

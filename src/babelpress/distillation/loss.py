@@ -36,7 +36,7 @@ class SquaredError:
     """The squared distance, summed over the dimensions or, as torch's MSELoss does, their mean.
 
     For unit vectors the sum is exactly 2 (1 - cosine), and the mean 2 / dimensions of it: at 384
-    dimensions next to nothing beside a cosine term (FIELD_NOTES C1). Unit: squared length.
+    dimensions next to nothing beside a cosine term (docs/pitfalls.md, C1). Unit: squared length.
     """
 
     reduction: Reduction = Reduction.SUM

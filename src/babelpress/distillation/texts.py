@@ -1,4 +1,4 @@
-"""What the teacher and the student read: the same text, cut once (FIELD_NOTES C2, C4).
+"""What the teacher and the student read: the same text, cut once (docs/pitfalls.md, C2, C4).
 
 A row of the corpus becomes a training text by rules that hang on its number alone: which prompt stands
 before it, how many of the teacher's tokens it may have, and whether its neighbours are joined to it, so that

@@ -1,7 +1,7 @@
 """The files of a student folder beside its weights, so that old and new readers agree on it.
 
 sentence-transformers changed its format in 5.4 and 6, transformers 5 stopped writing some files, and
-servers parse them by rules of their own; what stands here is what all of them accept (FIELD_NOTES B).
+servers parse them by rules of their own; what stands here is what all of them accept (docs/pitfalls.md, B).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from babelpress.teacher import Teacher
 from babelpress.vocabulary.tokenizer_file import parts_of
 
 # transformers 5 rebuilds an XLMRobertaTokenizer from its pieces and drops byte fallback; this class
-# takes tokenizer.json as it is, in 4.x and 5.x (FIELD_NOTES A1).
+# takes tokenizer.json as it is, in 4.x and 5.x (docs/pitfalls.md, A1).
 TOKENIZER_CLASS = "PreTrainedTokenizerFast"
 
 _ROLES = {
@@ -92,7 +92,7 @@ def student_config(
     """Return config.json with the new sizes and every token id that it holds.
 
     `pad_token_id` is the tokenizer's: with another, torch freezes that other row, in e5's case `<s>`
-    (FIELD_NOTES B3). Raises TeacherError where positions are counted from it and it would change.
+    (docs/pitfalls.md, B3). Raises TeacherError where positions are counted from it and it would change.
     """
     ids = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
     roles = {role: tokens[role] for role in ("bos_token", "eos_token", "pad_token") if role in tokens}

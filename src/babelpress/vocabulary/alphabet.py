@@ -1,4 +1,4 @@
-"""The characters that a student must be able to spell without byte pieces (FIELD_NOTES A6, A14).
+"""The characters that a student must be able to spell without byte pieces (docs/pitfalls.md, A6, A14).
 
 Scripts of some hundred characters are kept whole, as far as the teacher has them. Han characters and
 Hangul syllables are too many for that; of those the corpus decides (`characters.py`).

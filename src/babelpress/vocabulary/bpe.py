@@ -1,4 +1,4 @@
-"""BPE vocabularies: a piece can be reached only if the pieces that it is merged from are there (FIELD_NOTES A12)."""
+"""BPE vocabularies: a piece can be reached only if those it is merged from are there (docs/pitfalls.md, A12)."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class BpeLexicon:
         return tuple(piece for piece in needed if piece not in self.file.ids)
 
     def required_ids(self, *, byte_fallback: bool) -> set[int]:
-        """Return all bytes that the tokenizer has: of use only all together (FIELD_NOTES A4)."""
+        """Return all bytes that the tokenizer has: of use only all together (docs/pitfalls.md, A4)."""
         needed = BYTE_CHARACTERS if self.file.is_byte_level else (META, *BYTE_PIECES)
         return {self.file.ids[piece] for piece in needed if piece in self.file.ids}
 

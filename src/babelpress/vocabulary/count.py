@@ -78,7 +78,7 @@ class PieceCounts:
 
 
 def open_tokenizer(path: Path) -> Tokenizer:
-    """Open a tokenizer.json without the truncation and padding that it may carry (FIELD_NOTES A13)."""
+    """Open a tokenizer.json without the truncation and padding that it may carry (docs/pitfalls.md, A13)."""
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # noqa: BLE001 (tokenizers raises bare Exception)
@@ -89,7 +89,7 @@ def open_tokenizer(path: Path) -> Tokenizer:
 
 
 def load_tokenizer(raw: dict[str, Any]) -> Tokenizer:
-    """Make a tokenizer from what a tokenizer.json holds, without truncation and padding (FIELD_NOTES A13)."""
+    """Make a tokenizer from what a tokenizer.json holds, without truncation and padding (docs/pitfalls.md, A13)."""
     bare = {**raw, "truncation": None, "padding": None}
     try:
         return Tokenizer.from_str(json.dumps(bare, ensure_ascii=False))

@@ -1,7 +1,7 @@
 """Rewrite a tokenizer.json for the kept pieces: dict in, dict out.
 
 Never through `save_pretrained`: transformers 5 rebuilds an XLM-R tokenizer from its pieces alone and
-drops byte fallback on the way (FIELD_NOTES A1).
+drops byte fallback on the way (docs/pitfalls.md, A1).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.tokenizer_file import BYTE_PIECES, Family, TokenizerFile
 
 # Text that spells a byte piece must not become one. The pieces are in the same trie as all others, so
-# the text is cut behind its "<" before the model sees it (FIELD_NOTES A2).
+# the text is cut behind its "<" before the model sees it (docs/pitfalls.md, A2).
 _LITERAL_BYTE = "<(?=0x[0-9A-F]{2}>)"
 # Greedy search is quadratic in a word's length, so it stays bounded: a character has at most four bytes.
 _BYTES_PER_CHARACTER = 4
@@ -27,7 +27,7 @@ def rewrite_tokenizer(tokenizer: TokenizerFile, plan: VocabularyPlan) -> dict[st
 
     Added tokens of text that are no pieces of the model stay behind its pieces; special ones that are none become
     pieces, and added tokens that the plan dropped are dropped. Truncation and padding are never
-    carried over (FIELD_NOTES A13). Raises TeacherError for an id that the plan dropped.
+    carried over (docs/pitfalls.md, A13). Raises TeacherError for an id that the plan dropped.
     """
     model = {key: value for key, value in tokenizer.model.items() if key not in {"vocab", "merges"}}
     result = copy.deepcopy({**tokenizer.raw, "model": model})  # 250,000 pieces are slow to copy
@@ -84,7 +84,7 @@ def _rewrite_unigram(result: dict[str, Any], tokenizer: TokenizerFile, plan: Voc
     """Byte pieces get the teacher's lowest score.
 
     The unknown score hangs on the lowest of all, so the segmentation of everything else stays as it was
-    (FIELD_NOTES A3); what a byte piece scores is never asked.
+    (docs/pitfalls.md, A3); what a byte piece scores is never asked.
     """
     lowest = min(score for _, score in tokenizer.model["vocab"])
     kept = [float(tokenizer.scores[old]) for old in plan.kept]
@@ -149,7 +149,7 @@ _REWRITES = {
 
 def _fall_back_to_bytes(result: dict[str, Any], pieces: list[str]) -> None:
     lacking = sorted(set(BYTE_PIECES) - set(pieces))
-    if lacking:  # fallback is all or nothing for a run of characters (FIELD_NOTES A4)
+    if lacking:  # fallback is all or nothing for a run of characters (docs/pitfalls.md, A4)
         raise TeacherError(f"byte fallback needs all 256 byte pieces; {len(lacking)} are missing ({lacking[0]} ...)")
     result["model"]["byte_fallback"] = True
     result["decoder"] = _with_byte_decoder(result.get("decoder"))
@@ -186,7 +186,7 @@ def _append(node: dict[str, Any] | None, extra: dict[str, Any], key: str) -> dic
 
 
 def _with_byte_decoder(decoder: dict[str, Any] | None) -> dict[str, Any]:
-    """Let decoding turn byte pieces into text before anything else does (FIELD_NOTES A5)."""
+    """Let decoding turn byte pieces into text before anything else does (docs/pitfalls.md, A5)."""
     parts = [] if decoder is None else list(decoder["decoders"]) if decoder.get("type") == "Sequence" else [decoder]
     if any(part.get("type") == "ByteFallback" for part in parts):
         return {"type": "Sequence", "decoders": parts}

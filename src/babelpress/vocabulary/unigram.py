@@ -53,10 +53,10 @@ class UnigramLexicon:
         return tuple(piece for piece in BYTE_PIECES if piece not in self.file.ids)
 
     def required_ids(self, *, byte_fallback: bool) -> set[int]:
-        """Return the space mark, byte pieces of its own, and what the unknown score hangs on.
+        """Return the space mark, the byte pieces that there are, and the piece that decides the unknown score.
 
-        Byte pieces are of use only all together (FIELD_NOTES A4), where the tokenizer falls back to them or is to;
-        with fallback they hold the lowest score; without, the least probable piece does (A3).
+        Byte pieces are useful only all together (docs/pitfalls.md, A4), where the tokenizer falls back to them or will.
+        With fallback they hold the lowest score; without, the least probable piece does (A3).
         """
         ids = self.file.ids
         bytes_too = BYTE_PIECES if byte_fallback or self.file.model.get("byte_fallback") else ()

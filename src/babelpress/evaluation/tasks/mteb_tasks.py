@@ -58,7 +58,7 @@ def open_task(name: str, *, languages: tuple[str, ...] | None, data_dir: Path | 
                 f"task {name} has no subset in {', '.join(languages)} alone; leave it out of evaluation.tasks"
             )
     if folder is not None and folder.is_dir():
-        # The dictionary in the metadata is shared by all tasks of the class (FIELD_NOTES E2).
+        # The dictionary in the metadata is shared by all tasks of the class (docs/pitfalls.md, E2).
         task.metadata = task.metadata.model_copy(update={"dataset": _local_dataset(folder)}, deep=True)
         here = _local_subsets(folder)
         if task.metadata.is_multilingual and here - {"default"}:

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 class Subject:
     """A model and the identity that its results are kept under.
 
-    Without one, mteb keeps the results of all local models in one place (FIELD_NOTES E1).
+    Without one, mteb keeps the results of all local models in one place (docs/pitfalls.md, E1).
     """
 
     model: SentenceTransformer
@@ -164,7 +164,7 @@ def check_prompts_used(prompts: Mapping[str, str], tasks: Sequence[str], *, said
 
 
 def _wrap(subject: Subject, settings: ScoringSettings) -> SentenceTransformerEncoderWrapper:
-    """Make a model mteb's, with the given prompts in place of its folder's (FIELD_NOTES E3).
+    """Make a model mteb's, with the given prompts in place of its folder's (docs/pitfalls.md, E3).
 
     A student carries those of the recipe's teacher section, the hub's e5 carries none: each with its own,
     their scores would not compare.
