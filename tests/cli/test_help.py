@@ -9,10 +9,9 @@ import sys
 import pytest
 from rich.cells import cell_len
 
-VERBS = (
-    "run", "plan", "press", "distill", "evaluate", "visualize", "card", "report", "check", "compare", "suites",
-    "measure", "speed", "push", "export", "fetch",
-)  # fmt: skip
+from babelpress.verbs import VERBS
+
+COMMANDS = (*VERBS, "suites")
 RECIPES = ("list", "show", "init")
 
 
@@ -20,10 +19,10 @@ def test_no_arguments_print_help(call):
     ended = call()
     assert "Usage:" in ended.out + ended.err
     assert "Traceback" not in ended.err
-    assert all(verb in ended.out + ended.err for verb in (*VERBS, "recipes"))
+    assert all(verb in ended.out + ended.err for verb in (*COMMANDS, "recipes"))
 
 
-@pytest.mark.parametrize("words", [*((verb,) for verb in VERBS), *(("recipes", name) for name in RECIPES)])
+@pytest.mark.parametrize("words", [*((verb,) for verb in COMMANDS), *(("recipes", name) for name in RECIPES)])
 def test_every_verb_explains_itself_with_an_example(call, words):
     ended = call(*words, "--help")
     assert ended.code == 0
@@ -31,7 +30,9 @@ def test_every_verb_explains_itself_with_an_example(call, words):
     assert "babelpress " + " ".join(words) in example
 
 
-@pytest.mark.parametrize("words", [(), *((verb,) for verb in VERBS), ("recipes",), *(("recipes", n) for n in RECIPES)])
+@pytest.mark.parametrize(
+    "words", [(), *((verb,) for verb in COMMANDS), ("recipes",), *(("recipes", n) for n in RECIPES)]
+)
 def test_help_fits_80_columns(call, words):
     ended = call(*words, "--help")
     assert max(map(cell_len, ended.out.splitlines())) <= 80
@@ -52,3 +53,38 @@ def test_an_unknown_verb_is_a_usage_error(call):
     assert ended.code == 2
     assert "distil" in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_every_verb_is_a_function_of_the_package():
+    import babelpress
+
+    assert all(callable(getattr(babelpress, verb)) for verb in VERBS)
+    assert set(VERBS) <= set(babelpress.__all__)
+
+
+@pytest.mark.parametrize("words", [*((verb,) for verb in COMMANDS), *(("recipes", name) for name in RECIPES)])
+def test_help_names_no_types(call, words):
+    shown = call(*words, "--help").out
+    assert not any(kind in shown for kind in ("<bool>", "<int>", "<str>", "list["))
+
+
+def test_the_version_is_printed(call):
+    from importlib.metadata import version
+
+    ended = call("--version")
+    assert (ended.code, ended.out.strip()) == (0, f"babelpress {version('babelpress')}")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp932", "ascii"])
+@pytest.mark.parametrize("words", [("--help",), ("suites",), ("suites", "--json"), ("recipes", "list", "--json")])
+def test_a_terminal_without_unicode_gets_plain_lines_and_no_traceback(encoding, words):
+    import json
+
+    done = subprocess.run(
+        [sys.executable, "-m", "babelpress", *words], capture_output=True, check=False,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    if "--json" in words:
+        assert json.loads(done.stdout.decode("ascii"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from babelpress.cli.app import app
-from babelpress.cli.shared import fail, os_error
+from babelpress.cli.shared import fail, os_error, tolerate_encodings
 from babelpress.errors import BabelpressError
 from babelpress.verbs import MODEL_VERBS
 
@@ -20,6 +20,7 @@ for _module in (
 
 def main() -> None:
     """Run the command line; errors of ours are one line."""
+    tolerate_encodings()
     try:
         app()
     except BabelpressError as error:

@@ -15,15 +15,16 @@ from babelpress.cli.shared import AsJson, FolderArgument, Quiet, Verbose, interr
 def check_folder(
     folder: FolderArgument,
     teacher: Annotated[
-        str | None, typer.Option("--teacher", metavar="T", help="Its teacher, a folder or a hub id, to compare with.")
+        str | None, typer.Option("--teacher", metavar="T", help="Teacher to compare with: a folder or a hub id.")
     ] = None,
     text: Annotated[
-        list[Path] | None, typer.Option("--text", metavar="FILE", help="Try this text, too: one a line, plain or .gz.")
+        list[Path] | None,
+        typer.Option("--text", metavar="FILE", help="Also check this text: one per line (or .gz)."),
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Try every Unicode character: minutes, not seconds.")] = False,
     golden: Annotated[
         bool,
-        typer.Option("--golden", help="Hold it against its tokenizer-golden.json, too: the same ids by all readers."),
+        typer.Option("--golden", help="Also compare the ids of all readers with tokenizer-golden.json."),
     ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,

@@ -17,7 +17,7 @@ def compare_models(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...", help="Models (folder, hub id, embedded), runs (RUN, RUN:teacher), published:NAME."
+            metavar="MODEL", help="Models (folder, hub id, embedded), runs (RUN, RUN:teacher), published:NAME."
         ),
     ],
     suite: Annotated[
@@ -26,28 +26,26 @@ def compare_models(
     tasks: Annotated[str | None, typer.Option("--tasks", metavar="A,B", help="Compare on these mteb tasks.")] = None,
     languages: Annotated[
         str | None,
-        typer.Option("--languages", metavar="A,B", help="Of multilingual tasks, score these alone."),
+        typer.Option("--languages", metavar="A,B", help="Languages to score in multilingual tasks."),
     ] = None,
     prompts: Annotated[
         list[str] | None,
-        typer.Option("--prompt", metavar="NAME=TEXT", help="Score models with it, e.g. 'STS=query: '."),
+        typer.Option("--prompt", metavar="NAME=TEXT", help="Prompt for scoring, e.g. 'STS=query: '."),
     ] = None,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", metavar="N", help="How many texts a model encodes at a time.")
-    ] = 64,
+    batch_size: Annotated[int, typer.Option("--batch-size", metavar="N", help="Texts per batch.")] = 64,
     data_dir: DataDir = None,
     cache: Annotated[
-        Path, typer.Option("--cache", metavar="DIR", help="Where finished tasks of models are kept.")
+        Path, typer.Option("--cache", metavar="DIR", help="Where scores of finished tasks are kept.")
     ] = Path("cache/mteb"),
     against: Annotated[
-        str | None, typer.Option("--against", metavar="MODEL", help="The measure, the first model unless given.")
+        str | None, typer.Option("--against", metavar="MODEL", help="Baseline model (default: the first).")
     ] = None,
     subsets: Annotated[
-        str, typer.Option("--subsets", metavar="WHICH", help="common: what all have; all: as a card counts.")
+        str, typer.Option("--subsets", metavar="WHICH", help="common: subsets that all models have; all: every subset.")
     ] = "common",
     form: Annotated[str | None, typer.Option("--format", metavar="FORM", help="table, markdown, csv or json.")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there: .md, .csv or .json.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the comparison: .md, .csv or .json.")
     ] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw the groups' scores: .png or .svg.")

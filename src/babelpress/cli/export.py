@@ -32,14 +32,12 @@ def export_folder(
     folder: FolderArgument,
     to: Annotated[str, typer.Option("--to", metavar="A,B", help=f"{', '.join(FORMATS)}.")] = "onnx,onnx-int8",
     text: Annotated[
-        list[Path] | None, typer.Option("--text", metavar="FILE", help="Compare on this text, too: one a line.")
+        list[Path] | None, typer.Option("--text", metavar="FILE", help="Also compare on this text: one per line.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where the files go, FOLDER unless given.")
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Target folder (default: FOLDER).")
     ] = None,
-    no_floor: Annotated[
-        bool, typer.Option("--no-floor", help="Write an export however far it is from the student.")
-    ] = False,
+    no_floor: Annotated[bool, typer.Option("--no-floor", help="Write exports even if they differ too much.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,

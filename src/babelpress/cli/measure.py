@@ -16,7 +16,7 @@ from babelpress.cli.shared import AsJson, Quiet, Verbose, interruptible, out, pr
 )
 def measure_models(
     students: Annotated[
-        list[str], typer.Argument(metavar="STUDENT...", help="Students: SentenceTransformer folders, or hub ids.")
+        list[str], typer.Argument(metavar="STUDENT", help="Students: SentenceTransformer folders, or hub ids.")
     ],
     teacher: Annotated[
         str, typer.Option("--teacher", metavar="T", help="Their teacher: a folder, a hub id, or embedded.")
@@ -32,7 +32,7 @@ def measure_models(
         ),
     ] = None,
     sample: Annotated[
-        int, typer.Option("--sample", metavar="N", min=20, help="Measure on so many texts, alike of all languages.")
+        int, typer.Option("--sample", metavar="N", min=20, help="Number of texts, balanced across languages.")
     ] = 1000,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw fidelity by length: .png or .svg.")

@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from babelpress.cli.app import app
+from babelpress.cli.app import App, Group, app
 from babelpress.cli.shared import AsJson, RecipeArgument, out, print_json
 from babelpress.errors import BabelpressError
 from babelpress.recipe import Recipe
 from babelpress.schema.recipe_text import read_recipe_text, shipped_recipes
 
-recipes_app = typer.Typer(help="List, show and copy recipes.", no_args_is_help=True)
+recipes_app = App(cls=Group, help="List, show and copy recipes.", no_args_is_help=True)
 app.add_typer(recipes_app, name="recipes")
 
 

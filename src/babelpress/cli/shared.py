@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import sys
@@ -26,7 +27,7 @@ RecipeArgument = Annotated[
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="DIR", help="The run's folder, runs/RECIPE unless given."),
+    typer.Option("--output", "-o", metavar="DIR", help="The run's folder (default: runs/RECIPE)."),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -41,9 +42,12 @@ TeacherPath = Annotated[
     str | None, typer.Option("--teacher", metavar="DIR", help="A local copy of the recipe's teacher.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors (and the JSON, if asked for).")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors (and JSON with --json).")]
 Verbose = Annotated[
-    int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv: what the libraries say, too.")
+    int,
+    typer.Option(
+        "--verbose", "-v", count=True, show_default=False, help="More output; -vv includes the libraries' own."
+    ),
 ]
 
 out = Console()
@@ -99,5 +103,16 @@ def set_up(*, quiet: bool, verbose: int) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Write a value on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    """Write a value on standard output, in ASCII where its encoding has not all characters."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=not _is_unicode(sys.stdout), indent=2) + "\n")
+
+
+def tolerate_encodings() -> None:
+    """Print `?` for what a terminal's encoding (cp1252, ascii, ...) lacks, instead of ending with a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not _is_unicode(stream):
+            stream.reconfigure(errors="replace")
+
+
+def _is_unicode(stream: Any) -> bool:
+    return str(getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
