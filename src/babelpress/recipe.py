@@ -5,16 +5,27 @@ Unknown keys are errors. `--set a.b=value` goes through the same validation as t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from babelpress.errors import EvaluationError, ExportError, RecipeError
 from babelpress.schema.choice import Choice
 from babelpress.schema.formats import choose_formats
+from babelpress.schema.languages import UNKNOWN, language_code
 from babelpress.schema.losses import LOSSES
 from babelpress.schema.objectives import FERTILITY, OBJECTIVES
 from babelpress.schema.recipe_text import load_yaml, override_value, read_recipe_text
@@ -114,7 +125,30 @@ class Reduction(Choice):
     SUM = "sum"
 
 
-Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,4})?$")]
+_CODE = r"^[a-z]{2,3}(-[A-Za-z]{2,4})?$"
+
+
+def _not_false(value: Any) -> Any:
+    """Raise ValueError for Norwegian without quotes, which YAML reads as false."""
+    if value is False:
+        raise ValueError('no is false in YAML; write "no" in quotes')
+    return value
+
+
+Language = Annotated[str, BeforeValidator(_not_false), Field(pattern=_CODE)]
+
+
+def _spelled_language(written: str) -> str:
+    """Return the code of a language as people write it. Raises ValueError for what names none."""
+    code = language_code(written)
+    if re.match(_CODE, written) and ("-" in written or code == UNKNOWN):
+        return written  # a region or script is kept, as is a code that is in no registry
+    if code == UNKNOWN:
+        raise ValueError(f"{written!r} names no language; give a code such as de")
+    return code
+
+
+SpelledLanguage = Annotated[str, AfterValidator(_spelled_language)]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -162,7 +196,7 @@ class FileSource(_OthersText):
     kind: Literal["files"]
     paths: tuple[str, ...] = Field(min_length=1)
     columns: tuple[str, ...] = ()
-    language: str | None = None
+    language: SpelledLanguage | None = None
     language_column: str | None = None
     limit: int | None = Field(default=None, ge=1)
 
@@ -173,8 +207,8 @@ class HubSource(_OthersText):
     kind: Literal["hub"]
     dataset: str = Field(min_length=1)
     revision: str | None = None
-    subsets: dict[str, str] = Field(default_factory=dict)
-    language: str | None = None
+    subsets: dict[str, SpelledLanguage] = Field(default_factory=dict)
+    language: SpelledLanguage | None = None
     split: str = "train"
     columns: tuple[str, ...] = Field(min_length=1)
     data_files: str | None = None

@@ -14,12 +14,13 @@ from babelpress.corpus.clean import Rejected, clean
 from babelpress.corpus.sentence import BadLine, Sentence
 from babelpress.errors import SourceError
 from babelpress.recipe import HubSource, MtebTrainSource
+from babelpress.schema.languages import UNKNOWN
 from babelpress.utils.hub import explain
 
 
 def read_hub(source: HubSource, *, data_dir: Path | None) -> Iterator[Sentence | BadLine]:
     """Yield the texts of a hub data set, subset by subset, at most `limit` usable ones of each."""
-    whole: list[tuple[str | None, str]] = [(None, source.language or "und")]
+    whole: list[tuple[str | None, str]] = [(None, source.language or UNKNOWN)]
     for subset, language in list(source.subsets.items()) or whole:
         name = f"{source.dataset}/{subset}" if subset else source.dataset
         given = 0

@@ -21,6 +21,7 @@ from babelpress.corpus.pieces import read_pieces
 from babelpress.corpus.sentence import BadLine, Sentence
 from babelpress.errors import SourceError
 from babelpress.recipe import BundledSource, FileSource, HubSource, PiecesSource, Recipe, Source
+from babelpress.schema.languages import UNKNOWN, language_code
 
 Item = Sentence | BadLine
 
@@ -72,7 +73,8 @@ def _read(source: Source, recipe: Recipe, data_dir: Path | None, pieces: Sequenc
     if isinstance(source, FileSource):
         return _read_files(source, languages=recipe.languages, data_dir=data_dir)
     if isinstance(source, HubSource):
-        return read_hub(source, data_dir=data_dir)
+        alone = recipe.languages[0] if len(recipe.languages) == 1 else None
+        return read_hub(source.model_copy(update={"language": source.language or alone}), data_dir=data_dir)
     return read_mteb_train(source, languages=recipe.languages, data_dir=data_dir)
 
 
@@ -83,7 +85,7 @@ def read_text_file(file: Path, *, language: str | None) -> Iterator[Item]:
     """
     source = FileSource(kind="files", paths=(str(file),), columns=("text",), language_column="language")
     for item in _read_file(file, source, language, ()):
-        unnamed = isinstance(item, Sentence) and item.language == "und"
+        unnamed = isinstance(item, Sentence) and item.language == UNKNOWN
         yield replace(item, language=language) if unnamed and language else item  # type: ignore[arg-type]
 
 
@@ -123,7 +125,9 @@ def _expand(pattern: str, data_dir: Path | None) -> list[Path]:
 
 
 def _read_files(source: FileSource, *, languages: tuple[str, ...], data_dir: Path | None) -> Iterator[Item]:
-    for file, language in source_files(source, languages=languages, data_dir=data_dir):
+    only = languages[0] if len(languages) == 1 else None
+    for file, stated in source_files(source, languages=languages, data_dir=data_dir):
+        language = stated or only
         given = 0
         for item in _read_file(file, source, language, languages):
             if isinstance(item, Sentence):
@@ -145,7 +149,7 @@ def _read_file(file: Path, source: FileSource, language: str | None, languages: 
         elif kind in {".jsonl", ".ndjson", ".json"}:
             yield from _rows_to_items(_json_rows(file), file, source, language, languages)
         else:
-            yield from _plain(file, language or "und")
+            yield from _plain(file, language or UNKNOWN)
     except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"{file} cannot be read to its end: {' '.join(str(error).split())}") from None
 
@@ -250,7 +254,10 @@ def _fields(
     row: dict[str, Any], source: FileSource, language: str | None, languages: tuple[str, ...]
 ) -> Iterator[tuple[str, str]]:
     """Yield the texts of a table row with their languages."""
-    code = str(row.get(source.language_column) or "und") if source.language_column else language or "und"
+    code = language or UNKNOWN
+    if source.language_column:
+        written = language_code(str(row.get(source.language_column) or ""), languages)
+        code = code if written == UNKNOWN else written
     columns = source.columns or (("text",) if "text" in row else ())
     if not columns:  # a row of translations: {"en": ..., "ko": ...}
         parallel = [key for key in row if _LANGUAGE.match(key) and isinstance(row[key], str)]

@@ -9,13 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from babelpress.recipe import LossSection
+from typing import Any
 
 
-def _no_options(_: LossSection) -> str:
+def _no_options(_: Any) -> str:
     return ""
 
 
@@ -24,11 +21,11 @@ class LossTerm:
     """One way to compare the student with its teacher.
 
     `name` is its key in recipes and in the log, `default` its weight unless the recipe gives one. `label` is what
-    people read, `unit` the unit of its value, `source` the paper that it is from. `implementation` names a function of
-    the recipe's section that returns the term, `module:name`; it is imported when training starts, because it needs
-    torch. `options` returns the recipe's options of the term in words. `hidden` says that it compares hidden states
-    instead of sentence embeddings. A term that is `late`, added after version 0.1, is left out of the keys of stages
-    while its weight is the default, so that earlier results stay valid.
+    people read, `unit` the unit of its value, `source` the paper that it is from. `implementation` names a function
+    of the recipe's `LossSection` that returns the term, `module:name`; it is imported when training starts, as it
+    needs torch. `options` returns the recipe's options of the term in words. `hidden` says that it compares hidden
+    states instead of sentence embeddings. A term that is `late`, added after version 0.1, is left out of the keys
+    of stages while its weight is the default, so that earlier results stay valid.
     """
 
     name: str
@@ -37,11 +34,11 @@ class LossTerm:
     source: str
     implementation: str
     default: float = 0.0
-    options: Callable[[LossSection], str] = _no_options
+    options: Callable[[Any], str] = _no_options
     hidden: bool = False
     late: bool = True
 
-    def build(self, section: LossSection) -> Any:
+    def build(self, section: Any) -> Any:
         """Return the term as a function of (student, teacher)."""
         module, _, name = self.implementation.partition(":")
         return attrgetter(name)(import_module(module))(section)
@@ -55,7 +52,7 @@ def register_loss(term: LossTerm) -> None:
     LOSSES[term.name] = term
 
 
-def loss_words(section: LossSection) -> str:
+def loss_words(section: Any) -> str:
     """Return the terms that have a weight, with weights and options, and how embeddings are prepared."""
     terms = []
     for name, weight in section.weights().items():
