@@ -28,7 +28,8 @@ from babelpress.teacher import Teacher, read_teacher
 from babelpress.vocabulary import bpe, lexicon
 from babelpress.vocabulary.alphabet import alphabet
 from babelpress.vocabulary.choose import plan_vocabulary, spell_dropped
-from babelpress.vocabulary.count import PieceCounts, count_pieces, open_tokenizer
+from babelpress.vocabulary.count import PieceCounts, count_pieces
+from babelpress.utils.tokenizer import open_tokenizer
 from babelpress.vocabulary.tokenizer_file import TokenizerFile, read_tokenizer_file
 from benchmarks.text import LANGUAGES, batches, split_folder
 

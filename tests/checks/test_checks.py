@@ -17,7 +17,7 @@ from babelpress import press
 from babelpress.checks import against, ids, literals
 from babelpress.checks.files import check_files
 from babelpress.checks.reachable import check_reachable, unreachable_pieces
-from babelpress.checks.readers import AUTO, RUST, Reader, open_plain, open_readers
+from babelpress.checks.readers import AUTO, RUST, Reader, open_readers
 from babelpress.checks.result import CheckReport, CheckResult, Status
 from babelpress.checks.round_trip import check_agreement, check_round_trip
 from babelpress.checks.run import Side, open_side, run_checks
@@ -25,6 +25,7 @@ from babelpress.checks.surface import Spaces, space_rule
 from babelpress.checks.texts import generate
 from babelpress.checks.totality import check_totality, scalar_values
 from babelpress.errors import BabelpressError
+from babelpress.utils.tokenizer import open_tokenizer
 from babelpress.vocabulary.tokenizer_file import parse_tokenizer
 from tests.checks import break_json, make_student, student_tokenizer
 from tests.distillation import write_recipe
@@ -58,7 +59,7 @@ def broken(good, tmp_path):
 
 
 def rust(side: Side) -> Reader:
-    return Reader(RUST, open_plain(side.home / "tokenizer.json"))
+    return Reader(RUST, open_tokenizer(side.home / "tokenizer.json"))
 
 
 def total(side: Side, reader: Reader) -> CheckResult:

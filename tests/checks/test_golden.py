@@ -25,7 +25,7 @@ from babelpress.checks.readers import Reader, open_readers
 from babelpress.checks.result import Status
 from babelpress.checks.run import run_checks
 from babelpress.errors import BabelpressError
-from babelpress.evaluation.fidelity.embedded import all_languages
+from babelpress.evaluation.fidelity.bundled import all_languages
 from tests.checks import BYTES, break_json, make_student
 from tests.families import FAMILIES
 from tests.tiny import tokenizer_json

@@ -17,7 +17,7 @@ from babelpress.architectures.encoders import load_encoder
 from babelpress.corpus.bundled import load_meanings
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.fidelity import measures
-from babelpress.evaluation.fidelity.disturb import DISTURBANCES
+from babelpress.evaluation.fidelity.perturb import DISTURBANCES
 from babelpress.evaluation.fidelity.measures import make_probe, measure_models
 from babelpress.evaluation.fidelity.text_encoder import TextEncoder
 from babelpress.schema.results import TEACHER, Measures

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from babelpress.checks.golden import Golden, write_golden
-from babelpress.evaluation.fidelity.embedded import all_languages, bundled_texts
+from babelpress.evaluation.fidelity.bundled import all_languages, bundled_texts
 from babelpress.exports.export import export_student
 from babelpress.recipe import Pooler
 from babelpress.schema.formats import choose_formats

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from babelpress.evaluation.fidelity.disturb import DISTURBANCES
+from babelpress.evaluation.fidelity.perturb import DISTURBANCES
 from babelpress.reports.page.facts import PageFacts
 from babelpress.reports.page.page import render_page
 from babelpress.reports.page.pictures import Picture

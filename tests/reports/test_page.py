@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from babelpress.evaluation.fidelity.embedded import BITEXT
+from babelpress.evaluation.fidelity.bundled import BITEXT
 from babelpress.reports.page.blocks import Cell, Column, Row, Table
 from babelpress.reports.page.kept import count_parts, draw_layers
 from babelpress.reports.page.page import compare_sizes

@@ -13,7 +13,8 @@ from babelpress.corpus.bundled import load_meanings
 from babelpress.recipe import SpecialText, VocabularyMethod
 from babelpress.vocabulary.alphabet import alphabet
 from babelpress.vocabulary.choose import plan_vocabulary
-from babelpress.vocabulary.count import PieceCounts, count_pieces, load_tokenizer
+from babelpress.vocabulary.count import PieceCounts, count_pieces
+from babelpress.utils.tokenizer import load_tokenizer
 from babelpress.vocabulary.lexicon import open_lexicon
 from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.surface import surface_of

@@ -12,7 +12,8 @@ from tokenizers import Tokenizer
 from babelpress.errors import PlanError
 from babelpress.recipe import VocabularyMethod, VocabularyObjective
 from babelpress.vocabulary.choose import plan_vocabulary
-from babelpress.vocabulary.count import PieceCounts, count_pieces, load_tokenizer
+from babelpress.vocabulary.count import PieceCounts, count_pieces
+from babelpress.utils.tokenizer import load_tokenizer
 from babelpress.vocabulary.fertility import measure_fertility
 from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.surgery import rewrite_tokenizer, student_pieces

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from babelpress.vocabulary import segment
 from babelpress.vocabulary.bpe import BpeLexicon
-from babelpress.vocabulary.count import load_tokenizer
+from babelpress.utils.tokenizer import load_tokenizer
 from babelpress.vocabulary.lexicon import Lexicon, UnigramLexicon, open_lexicon
 from babelpress.vocabulary.segment import Strings, Trie
 from babelpress.vocabulary.tokenizer_file import BYTE_PIECES, parse_tokenizer

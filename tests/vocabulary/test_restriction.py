@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from babelpress.recipe import VocabularyMethod, VocabularyObjective
 from babelpress.vocabulary.choose import plan_vocabulary
-from babelpress.vocabulary.count import load_tokenizer
+from babelpress.utils.tokenizer import load_tokenizer
 from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.surgery import rewrite_tokenizer
 from babelpress.vocabulary.tokenizer_file import Family

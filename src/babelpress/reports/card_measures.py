@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from babelpress.evaluation.fidelity.disturb import WORDS
+from babelpress.evaluation.fidelity.perturb import WORDS
 from babelpress.reports.export_words import points_lost
 from babelpress.schema.exports import Export, Missed
 from babelpress.schema.results import ModelResult

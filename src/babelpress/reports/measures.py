@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from babelpress.evaluation.fidelity.disturb import WORDS
+from babelpress.evaluation.fidelity.perturb import WORDS
 from babelpress.evaluation.fidelity.neighbours import LEAST_TEXTS, NEIGHBOURS
 from babelpress.schema.results import TEACHER, AtLength, Closeness, Disturbed, Measures
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.compare.candidates import run_scored
+from babelpress.evaluation.compare.models import run_scored
 from babelpress.evaluation.compare.compare import compare_scores
 from babelpress.evaluation.compare.comparison import Comparison, Scored
 from babelpress.evaluation.compare.published import Published

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.fidelity.disturb import DISTURBANCES, disturb_texts, robustness
+from babelpress.evaluation.fidelity.perturb import DISTURBANCES, disturb_texts, robustness
 from babelpress.evaluation.fidelity.intrinsic import Embeddings, fidelity
 from babelpress.evaluation.fidelity.lengths import LENGTHS, at_lengths, long_texts
 from babelpress.evaluation.fidelity.neighbours import LEAST_TEXTS, Rows, nearest, shared
@@ -82,17 +82,17 @@ def measure_models(
     Raises EvaluationError when there is no text, or an embedding that has other dimensions than the teacher's.
     """
     readers = {name: TextEncoder.of(model, batch_size=batch_size) for name, model in encoders.items()}
-    probe = make_probe(readers[TEACHER], texts, sample=sample, disturbed=disturbed, per_length=per_length, seed=seed)
-    _check_dimensions(readers, probe.texts[0])
-    read = _read_lengths(readers, probe)
-    total = sum(probe.size + sum(len(probe.long[tokens]) for tokens in own) for own in read.values())
+    asked = make_probe(readers[TEACHER], texts, sample=sample, disturbed=disturbed, per_length=per_length, seed=seed)
+    _check_dimensions(readers, asked.texts[0])
+    read = _read_lengths(readers, asked)
+    total = sum(asked.size + sum(len(asked.long[tokens]) for tokens in own) for own in read.values())
     embedded: dict[str, Embedded] = {}
     with bar("measures", total=total, unit="texts") as advance:
         for name, reader in readers.items():
-            embedded[name] = _embed(reader, probe, read[name], partial(advance, note=name))
-    truths = _truths(embedded[TEACHER], probe)
+            embedded[name] = _embed(reader, asked, read[name], partial(advance, note=name))
+    truths = _truths(embedded[TEACHER], asked)
     shown = track(embedded.items(), "measures: neighbours", total=len(embedded), unit="models")
-    return {name: _measures(own, embedded[TEACHER], truths, probe) for name, own in shown}
+    return {name: _measures(own, embedded[TEACHER], truths, asked) for name, own in shown}
 
 
 def make_probe(
@@ -130,10 +130,10 @@ def _distinct(texts: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
         for text in lines:
             if text.strip():
                 seen.setdefault(text, code)
-    found: dict[str, list[str]] = {code: [] for code in texts}
+    distinct: dict[str, list[str]] = {code: [] for code in texts}
     for text, code in seen.items():
-        found[code].append(text)
-    return found
+        distinct[code].append(text)
+    return distinct
 
 
 def _check_dimensions(readers: Mapping[str, TextEncoder], text: str) -> None:
@@ -157,7 +157,7 @@ def _read_lengths(readers: Mapping[str, TextEncoder], probe: Probe) -> dict[str,
     for name, reader in readers.items():
         whole = {tokens: reader.reads_whole(texts) for tokens, texts in probe.long.items()}
         read[name] = {tokens: seen for tokens, seen in whole.items() if np.mean(seen) >= WHOLE_SHARE}
-    wanted = {tokens for name, own in read.items() if name != TEACHER for tokens in own}
+    wanted = {tokens for name, lengths in read.items() if name != TEACHER for tokens in lengths}
     read[TEACHER] = {tokens: seen for tokens, seen in read[TEACHER].items() if tokens in wanted}
     return read
 
@@ -182,20 +182,20 @@ def _truths(teacher: Embedded, probe: Probe) -> dict[str, Rows]:
     """Return what the teacher finds nearest, by language and of all texts (""); nothing of too few texts."""
     parts = {_ALL: teacher.texts, **{code: teacher.texts[rows] for code, rows in probe.rows.items()}}
     shown = track(parts.items(), "measures: the teacher's neighbours", total=len(parts), unit="sets of texts")
-    return {code: nearest(own, own) for code, own in shown if len(own) >= LEAST_TEXTS}
+    return {code: nearest(vectors, vectors) for code, vectors in shown if len(vectors) >= LEAST_TEXTS}
 
 
-def _measures(own: Embedded, teacher: Embedded, truths: Mapping[str, Rows], probe: Probe) -> Measures:
+def _measures(model: Embedded, teacher: Embedded, truths: Mapping[str, Rows], probe: Probe) -> Measures:
     disturbed = {
-        name: robustness(vectors, list(probe.disturbed[name]), own.texts) for name, vectors in own.disturbed.items()
+        name: robustness(vectors, list(probe.disturbed[name]), model.texts) for name, vectors in model.disturbed.items()
     }
     return Measures(
-        overall=closeness(own.texts, teacher.texts, truth=truths.get(_ALL)),
+        overall=closeness(model.texts, teacher.texts, truth=truths.get(_ALL)),
         by_language={
-            code: closeness(own.texts[rows], teacher.texts[rows], truth=truths.get(code))
+            code: closeness(model.texts[rows], teacher.texts[rows], truth=truths.get(code))
             for code, rows in probe.rows.items()
         },
-        by_length=at_lengths(own.long, teacher.long, own.whole),
+        by_length=at_lengths(model.long, teacher.long, model.whole),
         disturbed=disturbed,
     )
 

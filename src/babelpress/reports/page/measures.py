@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from babelpress.evaluation.fidelity.disturb import WORDS
+from babelpress.evaluation.fidelity.perturb import WORDS
 from babelpress.reports.page.blocks import Cell, Chapter, Column, Prose, Row, Section, Table, present
 from babelpress.reports.page.facts import PageFacts
 from babelpress.reports.page.wording import LABELS, NOT_MEASURED, decimal, language, link, listed, percent, whole

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from babelpress.corpus.bundled import load_meanings
-from babelpress.evaluation.fidelity.disturb import DISTURBANCES, WORDS, disturb_texts, robustness, typos
+from babelpress.evaluation.fidelity.perturb import DISTURBANCES, WORDS, disturb_texts, robustness, typos
 
 # Any code point, lone surrogates included, and more of what can go wrong: marks, joiners, jamo, conjuncts, flags.
 _HARD = "e\u0301\u0323\u200d\u200c\ufe0f\u20e3#👩👧🇰🇷가\u1100\u1161\u11a8क\u094dषิ\u0e33\u0600\u0915.,'’-– \u00a0йЙñßİ"

@@ -34,13 +34,13 @@ _INSIDE_WORDS, _INSIDE_NUMBERS = frozenset("'’-‐\u2011"), frozenset(".,:/-'�
 
 def disturb_texts(disturbance: str, texts: Mapping[int, str], *, seed: int) -> dict[int, str]:
     """Return the texts that a disturbance changes, by their numbers; each by itself, whatever stands beside it."""
-    found = {}
+    changed = {}
     for number, text in texts.items():
         key = f"{seed}/{disturbance}/{text}".encode("utf-8", "surrogatepass")
-        other = DISTURBANCES[disturbance](text, random.Random(xxhash.xxh3_64_intdigest(key)))
-        if other != text and other.strip():
-            found[number] = other
-    return found
+        perturbed = DISTURBANCES[disturbance](text, random.Random(xxhash.xxh3_64_intdigest(key)))
+        if perturbed != text and perturbed.strip():
+            changed[number] = perturbed
+    return changed
 
 
 def robustness(disturbed: Embeddings, rows: Sequence[int], undisturbed: Embeddings) -> Disturbed:
@@ -49,15 +49,15 @@ def robustness(disturbed: Embeddings, rows: Sequence[int], undisturbed: Embeddin
     Both are embeddings of one model. Cosines that agree to six decimals are equal; of n equally near texts that have
     the own among them 1/n is found.
     """
-    own = np.asarray(rows, dtype=np.intp)
-    found = []
+    origins = np.asarray(rows, dtype=np.intp)
+    shares = []
     for start, cosines in cosine_blocks(disturbed, undisturbed):
         most = cosines.max(axis=1)
-        places = own[start : start + len(cosines)]
+        places = origins[start : start + len(cosines)]
         hits = cosines[np.arange(len(cosines)), places] == most
-        found.append(hits / (cosines == most[:, None]).sum(axis=1))
-    cosine = np.einsum("td,td->t", normalised(disturbed), normalised(undisturbed[own])).mean()
-    return Disturbed(found=float(np.concatenate(found).mean()), cosine=float(cosine), texts=len(own))
+        shares.append(hits / (cosines == most[:, None]).sum(axis=1))
+    cosine = np.einsum("td,td->t", normalised(disturbed), normalised(undisturbed[origins])).mean()
+    return Disturbed(found=float(np.concatenate(shares).mean()), cosine=float(cosine), texts=len(origins))
 
 
 def typos(text: str, draw: random.Random) -> str:
@@ -69,13 +69,13 @@ def typos(text: str, draw: random.Random) -> str:
     clusters = _CLUSTERS.findall(text)
     letters = [place for place, cluster in enumerate(clusters) if _kind(cluster)]
     inside = [place for place in letters if _kind_at(clusters, place - 1) or _kind_at(clusters, place + 1)]
-    alike: Alike = {}
+    similar: Alike = {}
     for place in letters:
-        alike.setdefault(_kind(clusters[place]), []).append(clusters[place])
+        similar.setdefault(_kind(clusters[place]), []).append(clusters[place])
     wanted = min(len(inside), max(1, round(TYPO_SHARE * len(letters))))
     for place in sorted(draw.sample(inside, wanted), reverse=True):  # what lies before keeps its place
         for edit in draw.sample(_EDITS, len(_EDITS)):
-            stop, new = edit(clusters, place, alike, draw)
+            stop, new = edit(clusters, place, similar, draw)
             around = [*clusters[max(0, place - 1) : place], *new, *clusters[stop : stop + 1]]
             if new != clusters[place:stop] and _stay_apart(around):
                 clusters[place:stop] = new
@@ -154,8 +154,8 @@ def _double(clusters: list[str], place: int, _: Alike, __: random.Random) -> tup
     return place + 1, [clusters[place]] * 2
 
 
-def _replace(clusters: list[str], place: int, alike: Alike, draw: random.Random) -> tuple[int, list[str]]:
-    others = [letter for letter in alike[_kind(clusters[place])] if letter != clusters[place]]
+def _replace(clusters: list[str], place: int, similar: Alike, draw: random.Random) -> tuple[int, list[str]]:
+    others = [letter for letter in similar[_kind(clusters[place])] if letter != clusters[place]]
     return place + 1, [draw.choice(others or [clusters[place]])]
 
 
