@@ -31,11 +31,10 @@ from babelpress.export import products
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from babelpress.architectures.encoders import load_encoder
-from babelpress.architectures.packed import width_of
+from babelpress.architectures.encoders import load_encoder, width_of
 from babelpress.exports.calibration import calibrate
-from babelpress.exports.convert import convert_graph
 from babelpress.exports.graph import is_apart, trace_graph
+from babelpress.exports.onnx import convert_graph
 from babelpress.exports.products import quantize_columns
 from babelpress.exports.session import open_session
 from babelpress.schema.formats import FORMATS, Format

@@ -37,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     texts = read_given([arguments.text], languages=LANGUAGES)
-    models = {name: load_encoder(path) for name, path in locate_models(arguments.students, "embedded").items()}
+    models = {name: load_encoder(path) for name, path in locate_models(arguments.students, "bundled").items()}
     wall, cpu = time.perf_counter(), time.process_time()
     measure_models(models, texts, sample=arguments.sample)
     print(

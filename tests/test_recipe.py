@@ -21,14 +21,14 @@ from babelpress.recipe import (
     Reduction,
     SpecialText,
     VocabularyMethod,
-    VocabularyObjective,
 )
+from babelpress.schema.losses import LOSSES
 from babelpress.schema.recipe_text import read_recipe_text, shipped_recipes
 
 SMALL = """
 name: small
 languages: [en, ko]
-teacher: {model: embedded}
+teacher: {model: bundled}
 corpus:
   sources:
     - {kind: bundled, variants: 1}
@@ -53,12 +53,26 @@ def fault(*overrides: str, text: str = SMALL) -> str:
 # --- unknown keys and wrong types -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "key", ["epochs", "distillation.epoch", "distillation.loss.kl", "corpus.sources.0.variant", "card.licences"]
-)
+@pytest.mark.parametrize("key", ["epochs", "distillation.epoch", "corpus.sources.0.variant", "card.licences"])
 def test_an_unknown_key_is_named_and_refused(key: str):
     where = key.replace("sources.0.", "sources.0.bundled.")
     assert fault(f"{key}=1") == f"recipe: {where}: no such key (given: 1)"
+
+
+def test_an_unknown_loss_term_is_refused_with_those_that_there_are():
+    message = fault("distillation.loss.cosin=1")
+    assert message.startswith("recipe: distillation.loss: no such key: cosin; did you mean cosine?; loss terms are mse")
+    assert all(name in message for name in LOSSES)
+
+
+@pytest.mark.parametrize("value", ["-1", "'high'", ".inf", "null"])
+def test_a_loss_weight_that_is_no_weight_is_named(value):
+    assert fault(f"distillation.loss.mse={value}").startswith("recipe: distillation.loss.mse: ")
+
+
+def test_an_unknown_objective_is_refused_with_those_that_there_are():
+    message = fault("vocabulary.objective=fertilty")
+    assert "no such objective; did you mean fertility?; there are: fertility, frequency" in message
 
 
 @pytest.mark.parametrize("setting", ["limit=1", "dataset=x", "texts=3"])
@@ -188,7 +202,7 @@ def test_a_wrong_amount_says_which_would_be_right():
 
 def test_the_defaults_are_short_text_and_the_teachers_special_text():
     vocabulary, student = parse().vocabulary, parse().student
-    assert (vocabulary.objective, vocabulary.special_text) == (VocabularyObjective.FERTILITY, SpecialText.AS_TEACHER)
+    assert (vocabulary.objective, vocabulary.special_text) == ("fertility", SpecialText.AS_TEACHER)
     assert (vocabulary.byte_rate, vocabulary.character_share) == (0.001, 0.2)
     assert student.new_rows is NewRows.DROPPED
 
@@ -422,7 +436,7 @@ def test_every_shipped_recipe_loads_under_its_own_name():
 
 def test_the_demo_needs_no_hub():
     demo = Recipe.load("demo")
-    assert demo.teacher.model == "embedded"
+    assert demo.teacher.model == "bundled"
     assert {source.kind for source in demo.corpus.sources} <= {"bundled", "pieces"}
     assert demo.evaluation.chosen_tasks() == ()
     assert demo.visualization.source is None

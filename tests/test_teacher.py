@@ -12,7 +12,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from babelpress.errors import BabelpressError, HubError, TeacherError
-from babelpress.teacher import EMBEDDED, EMBEDDED_ID, locate_teacher, read_teacher
+from babelpress.teacher import BUNDLED, BUNDLED_ID, locate_teacher, read_teacher
+from babelpress.utils.tensors import open_checkpoint
 from tests.tiny import make_teacher, words
 
 
@@ -201,8 +202,8 @@ def test_the_commit_of_a_hub_snapshot_is_its_revision(tmp_path):
 
 
 def test_the_embedded_teacher_is_whole_and_named_after_its_id():
-    facts = read_teacher(EMBEDDED)
-    assert (facts.name, facts.tokenizer_kind) == (EMBEDDED_ID, "Unigram")
+    facts = read_teacher(BUNDLED)
+    assert (facts.name, facts.tokenizer_kind) == (BUNDLED_ID, "Unigram")
     assert facts.rows >= facts.pieces
 
 
@@ -263,17 +264,17 @@ def test_remote_code_is_taken_where_the_recipe_says_so(folder):
     assert read_teacher(str(folder), trust_remote_code=True).trust_remote_code is True
 
 
-@pytest.mark.parametrize("kind", ["distilbert", "mpnet", "modernbert", "t5", None])
+@pytest.mark.parametrize("kind", ["modernbert", "t5", None])
 def test_another_model_type_is_refused_by_name(folder, kind):
     edit(folder, "config.json", model_type=kind)
-    refused(folder, f"is of type {kind!r}, not supported yet.*supported: bert, xlm-roberta")
+    refused(folder, f"is of type {kind!r}, whose layers and embeddings babelpress cannot prune; supported: bert, ")
 
 
 @pytest.mark.parametrize("key", ["num_attention_heads", "intermediate_size", "max_position_embeddings"])
 @pytest.mark.parametrize("value", [None, "12"])
 def test_a_config_without_its_sizes_is_refused(folder, key, value):
     edit(folder, "config.json", **{key: value})
-    refused(folder, f"no whole number for {key}")
+    refused(folder, f"no whole number above 0 for {key}")
 
 
 @pytest.mark.parametrize("name", ["config.json", "modules.json", "tokenizer.json", "1_Pooling/config.json"])
@@ -371,7 +372,48 @@ def test_a_gap_in_the_layers_is_refused(folder):
     weights = load_file(folder / "model.safetensors")
     holed = {name: value for name, value in weights.items() if not name.startswith("encoder.layer.1.")}
     save_file(holed, str(folder / "model.safetensors"), metadata={"format": "pt"})
-    refused(folder, r"layers \[0, 2\] are not numbered")
+    refused(folder, "config.json says num_hidden_layers 3, but the weights have no layer 1")
+
+
+def test_a_config_with_fewer_layers_than_the_weights_decides(folder):
+    whole = read_teacher(str(folder))
+    edit(folder, "config.json", num_hidden_layers=2)
+    facts = read_teacher(str(folder))
+    assert (whole.layers, facts.layers) == (3, 2)
+    assert whole.parameters - facts.parameters == facts.family.layer_parameters(facts)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("num_hidden_layers", 4), ("hidden_size", 32), ("max_position_embeddings", 64), ("vocab_size", 9)],
+)
+def test_a_config_that_says_other_than_the_weights_is_refused(folder, key, value):
+    edit(folder, "config.json", **{key: value})
+    refused(folder, f"config.json says {key} {value}, .*the weights have")
+
+
+@pytest.mark.parametrize("value", [0, -1, True, 2.0, [3]])
+def test_a_size_that_is_no_size_is_refused(folder, value):
+    edit(folder, "config.json", num_hidden_layers=value)
+    refused(folder, "no whole number above 0 for num_hidden_layers")
+
+
+def test_norms_of_old_checkpoints_are_read_under_their_names_of_today(folder):
+    weights = load_file(folder / "model.safetensors")
+    old = {name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
+           for name, value in weights.items()}  # fmt: skip
+    assert old.keys() != weights.keys()
+    save_file(old, str(folder / "model.safetensors"), metadata={"format": "pt"})
+    assert open_checkpoint(folder).names() == sorted(weights)
+    assert read_teacher(str(folder)).parameters == sum(value.size for value in weights.values())
+
+
+def test_a_norm_under_both_names_is_refused(folder):
+    weights = load_file(folder / "model.safetensors")
+    name = "embeddings.LayerNorm.weight"
+    doubled = {**weights, name.replace("weight", "gamma"): weights[name]}
+    save_file(doubled, str(folder / "model.safetensors"), metadata={"format": "pt"})
+    refused(folder, "embeddings.LayerNorm.weight is there twice")
 
 
 def test_two_encoders_in_one_file_are_refused(folder):

@@ -137,8 +137,9 @@ def plan(run: Run) -> Plan:
     corpus = read_json(run.path("corpus") / "report.json")
     tokens = sum(cover.sentences * cover.tokens_per_sentence for cover in vocabulary.languages.values())
     settings = run.recipe.distillation
-    sentences = corpus["splits"]["train"]
+    sentences = min(corpus["splits"]["train"], settings.sentences or corpus["splits"]["train"])
     mean = min(tokens / max(1, sentences) + 2, settings.max_length)
+    per_layer = run.teacher.family.layer_operations(run.teacher)
     return Plan(
         teacher=run.teacher,
         layers=layers.kept,
@@ -150,9 +151,9 @@ def plan(run: Run) -> Plan:
         alphabet_missing=vocabulary.alphabet_missing,
         corpus=corpus,
         flops={
-            "targets": sentences * mean * 2 * _matrix_parameters(run.teacher, run.teacher.layers),
+            "targets": sentences * mean * run.teacher.layers * per_layer,
             # forward, and twice as much backward
-            "distillation": settings.epochs * sentences * mean * 6 * _matrix_parameters(run.teacher, len(layers.kept)),
+            "distillation": settings.epochs * sentences * mean * 3 * len(layers.kept) * per_layer,
         },
         target_bytes=sentences * run.teacher.hidden * 2,
     )
@@ -383,10 +384,6 @@ def push(
     if dry_run:
         return publishing.Pushed(planned, constants.ENDPOINT)
     return publishing.send(planned, message=message)
-
-
-def _matrix_parameters(teacher: Teacher, layers: int) -> int:
-    return layers * (4 * teacher.hidden**2 + 2 * teacher.hidden * teacher.feed_forward)
 
 
 __all__ = ["Plan", "Verb", "load_run", *VERBS]  # noqa: PLE0604

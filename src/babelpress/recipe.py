@@ -6,17 +6,19 @@ Unknown keys are errors. `--set a.b=value` goes through the same validation as t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from babelpress.errors import EvaluationError, ExportError, RecipeError
+from babelpress.schema.choice import Choice
 from babelpress.schema.formats import choose_formats
+from babelpress.schema.losses import LOSSES
+from babelpress.schema.objectives import FERTILITY, OBJECTIVES
 from babelpress.schema.recipe_text import load_yaml, override_value, read_recipe_text
-from babelpress.schema.suites import find_suite
+from babelpress.schema.suites import did_you_mean, find_suite
 
 
 class _Section(BaseModel):
@@ -25,14 +27,7 @@ class _Section(BaseModel):
     )
 
 
-class _Name(str, Enum):
-    """A string enum that prints as its value (StrEnum of Python 3.11)."""
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-
-class LayerMethod(_Name):
+class LayerMethod(Choice):
     """How the kept layers are chosen."""
 
     EXPLICIT = "explicit"
@@ -43,7 +38,7 @@ class LayerMethod(_Name):
     IMPORTANCE = "importance"
 
 
-class VocabularyMethod(_Name):
+class VocabularyMethod(Choice):
     """How many pieces are kept: an exact number of rows, a share of every language's tokens, or all in use."""
 
     BUDGET = "budget"
@@ -51,32 +46,25 @@ class VocabularyMethod(_Name):
     SEEN = "seen"
 
 
-class VocabularyObjective(_Name):
-    """Which pieces fill a budget: those that make text shortest in tokens, or the most frequent ones."""
-
-    FERTILITY = "fertility"
-    FREQUENCY = "frequency"
-
-
-class SpecialText(_Name):
+class SpecialText(Choice):
     """What text that spells a special token (`</s>`) does: what it does with the teacher, or nothing special."""
 
     AS_TEACHER = "as_teacher"
     PLAIN = "plain"
 
 
-class NewRows(_Name):
+class NewRows(Choice):
     """What the embedding rows of new (byte) pieces start from.
 
     `noise` is the reference's: the mean of the kept rows and noise. `dropped` is the mean of the rows of
     the dropped pieces that such a byte helps to spell, weighed by how often they occur.
     """
 
-    NOISE = "noise"
-    DROPPED = "dropped"
+    NOISE = "noise", "new rows start from the mean of the kept rows and noise"
+    DROPPED = "dropped", "new rows start from the rows of dropped pieces that they help to spell"
 
 
-class KeptRows(_Name):
+class KeptRows(Choice):
     """What the embedding rows of kept pieces start from.
 
     `teacher` leaves them as they are. `fitted` moves them so that the mean of the rows that spell a
@@ -84,25 +72,25 @@ class KeptRows(_Name):
     differently.
     """
 
-    TEACHER = "teacher"
-    FITTED = "fitted"
+    TEACHER = "teacher", "kept rows from the teacher's own"
+    FITTED = "fitted", "kept rows from the teacher's, fitted to spell dropped pieces"
 
 
-class StoredAs(_Name):
+class StoredAs(Choice):
     """Number format of the final student's weights on disk; they are loaded as fp32 in either case."""
 
     FP32 = "fp32"
     FP16 = "fp16"
 
 
-class Pooler(_Name):
+class Pooler(Choice):
     """What happens to BERT's pooler, which sentence embeddings do not use."""
 
     KEEP = "keep"
     DROP = "drop"
 
 
-class Precision(_Name):
+class Precision(Choice):
     """Number format of the matrix products in training; weights stay fp32. `auto` is bf16 where that is fast."""
 
     AUTO = "auto"
@@ -111,7 +99,7 @@ class Precision(_Name):
     FP16 = "fp16"
 
 
-class TargetPrecision(_Name):
+class TargetPrecision(Choice):
     """Number format of the teacher's pass: `auto` is bf16 where this machine multiplies it fast and a sample agrees."""
 
     AUTO = "auto"
@@ -119,7 +107,7 @@ class TargetPrecision(_Name):
     BF16 = "bf16"
 
 
-class Reduction(_Name):
+class Reduction(Choice):
     """Over the dimensions of an embedding: `mean` is what torch's MSELoss does, `sum` the squared distance."""
 
     MEAN = "mean"
@@ -253,7 +241,7 @@ class VocabularySection(_Section):
     size: int | None = Field(default=None, ge=1)
     mib: float | None = Field(default=None, gt=0.0)
     coverage: float | None = Field(default=None, gt=0.0, le=1.0)
-    objective: VocabularyObjective = VocabularyObjective.FERTILITY
+    objective: str = FERTILITY
     min_count: int = Field(default=1, ge=1)
     language_exponent: float = Field(default=0.3, ge=0.0, le=1.0)
     alphabet: bool = True
@@ -261,6 +249,13 @@ class VocabularySection(_Section):
     byte_rate: float = Field(default=0.001, ge=0.0, le=1.0)
     character_share: float = Field(default=0.2, ge=0.0, le=1.0)
     special_text: SpecialText = SpecialText.AS_TEACHER
+
+    @field_validator("objective")
+    @classmethod
+    def _registered(cls, name: str) -> str:
+        if name not in OBJECTIVES:
+            raise ValueError(f"no such objective{did_you_mean(name, OBJECTIVES)}; there are: {', '.join(OBJECTIVES)}")
+        return name
 
     @model_validator(mode="after")
     def _amount_with_method(self) -> VocabularySection:
@@ -293,35 +288,58 @@ class StudentSection(_Section):
     fold_projection: bool = True
 
 
-LOSS_TERMS = ("mse", "l2", "cosine", "similarity", "distribution", "hidden")
-
-
 class LossSection(_Section):
-    """Weights of the loss terms, all on normalised embeddings; a weight of 0 leaves a term out.
+    """Weights of the loss terms by name (`schema/losses.py`), all on normalised embeddings, and their options.
 
-    `mse`, `l2` and `cosine` compare a sentence's two embeddings, `similarity` the cosines of all pairs of a batch,
-    `distribution` these as distributions at `temperature`, `hidden` mean hidden states of the kept layers. `centre`
-    subtracts the teacher's mean embedding first; `matryoshka` lists shorter embeddings that are trained as well.
+    A weight of 0 leaves a term out. `mse_reduction` and `temperature` are options of `mse` and `distribution`.
+    `centre` subtracts the teacher's mean embedding first; `matryoshka` lists shorter embeddings to train as well.
     """
 
-    mse: float = Field(default=1.0, ge=0.0)
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Annotated[float, Field(ge=0.0)]] = Field(init=False)
+
     mse_reduction: Reduction = Reduction.SUM
-    l2: float = Field(default=0.0, ge=0.0)
-    cosine: float = Field(default=0.5, ge=0.0)
-    similarity: float = Field(default=0.0, ge=0.0)
-    distribution: float = Field(default=0.0, ge=0.0)
     temperature: float = Field(default=0.05, gt=0.0)
-    hidden: float = Field(default=0.0, ge=0.0)
     centre: bool = False
     matryoshka: tuple[Annotated[int, Field(ge=1)], ...] = ()
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> float:
+            """Return a term's weight."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        unknown = [name for name in values if name not in LOSSES and name not in cls.model_fields]
+        if unknown:
+            near = did_you_mean(str(unknown[0]), (*LOSSES, *cls.model_fields))
+            raise ValueError(f"no such key: {unknown[0]}{near}; loss terms are {', '.join(LOSSES)}")
+        return {name: term.default for name, term in LOSSES.items()} | dict(values)
+
     @model_validator(mode="after")
     def _something(self) -> LossSection:
-        if not any((self.mse, self.l2, self.cosine, self.similarity, self.distribution)):
-            raise ValueError("every loss weight is 0; give mse, l2, cosine, similarity or distribution a weight")
+        compared = [name for name, term in LOSSES.items() if not term.hidden]
+        if not any(self.weight(name) for name in compared):
+            listed = f"{', '.join(compared[:-1])} or {compared[-1]}"
+            raise ValueError(f"every loss weight is 0; give {listed} a weight")
         if len(set(self.matryoshka)) < len(self.matryoshka):
             raise ValueError(f"matryoshka: {', '.join(map(str, self.matryoshka))} has a length twice")
         return self
+
+    def weight(self, name: str) -> float:
+        """Return the weight of a term."""
+        return float((self.__pydantic_extra__ or {}).get(name, LOSSES[name].default))
+
+    def weights(self) -> dict[str, float]:
+        """Return the terms that have a weight above 0, with it."""
+        return {name: self.weight(name) for name in LOSSES if self.weight(name) > 0}
+
+    def compares_hidden_states(self) -> bool:
+        """Tell whether a term with a weight needs the teacher's hidden states."""
+        return any(LOSSES[name].hidden for name in self.weights())
 
 
 class DistillationSection(_Section):

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from babelpress.architectures import family_of
+from babelpress.architectures.family import Family
 from babelpress.errors import BabelpressError, HubError, TeacherError
 from babelpress.utils.files import hash_file, hash_json, inside, read_json
 from babelpress.utils.tensors import Checkpoint, open_checkpoint
 from babelpress.vocabulary.tokenizer_file import read_tokenizer_file
 
-EMBEDDED = "embedded"
-EMBEDDED_ID = "babelpress/reference-teacher"
-SUPPORTED = ("bert", "xlm-roberta")
+BUNDLED, FORMER_BUNDLED = "bundled", "embedded"  # the teacher inside the package; its name up to version 0.1
+BUNDLED_ID = "babelpress/reference-teacher"
+
+logger = logging.getLogger(__name__)
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 _IGNORED = (
@@ -83,6 +88,11 @@ class Teacher:
     licence_name: str | None = None  # with the licence "other"
     licence_link: str | None = None
 
+    @property
+    def family(self) -> Family:
+        """Return the family of encoders that the teacher belongs to."""
+        return family_of(self.architecture, model=self.name)
+
     def facts(self) -> dict[str, Any]:
         """Return the facts as JSON-able values, without the place where the folder lies."""
         values = asdict(self)
@@ -91,11 +101,13 @@ class Teacher:
 
 
 def locate_teacher(model: str, *, revision: str | None = None) -> Path:
-    """Return the local folder of a teacher: the embedded one, a folder, or a snapshot of the hub.
+    """Return the local folder of a teacher: the bundled one, a folder, or a snapshot of the hub.
 
     Raises TeacherError for a name that is neither, HubError where the hub cannot be reached.
     """
-    if model == EMBEDDED:
+    if model in (BUNDLED, FORMER_BUNDLED):
+        if model == FORMER_BUNDLED:
+            _warn_of_former_name()
         return Path(str(resources.files("babelpress") / "assets" / "teacher"))
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -106,6 +118,11 @@ def locate_teacher(model: str, *, revision: str | None = None) -> Path:
         return download_model(model, revision)
     except HubError as error:
         raise HubError(f"{error}; give a local copy with --teacher PATH") from error
+
+
+@cache
+def _warn_of_former_name() -> None:
+    logger.warning("the bundled teacher is called %s now; the name %s will go", BUNDLED, FORMER_BUNDLED)
 
 
 def download_model(model: str, revision: str | None = None) -> Path:
@@ -135,14 +152,21 @@ def read_teacher(
     """
     folder = locate_teacher(model, revision=revision)
     name = name or (
-        EMBEDDED_ID if model == EMBEDDED else model if not Path(model).expanduser().exists() else folder.resolve().name
+        BUNDLED_ID
+        if model in (BUNDLED, FORMER_BUNDLED)
+        else model
+        if not Path(model).expanduser().exists()
+        else folder.resolve().name
     )
     config = _read_object(folder, "config.json")
-    _check_architecture(config, name=name, trust_remote_code=trust_remote_code)
+    _refuse_own_code(config, name=name, trust_remote_code=trust_remote_code)
+    family = family_of(config.get("model_type"), model=name)
+    family.check_config(config, model=name)
     modules = _read_modules(folder, name=name)
     checkpoint = open_checkpoint(folder)
-    prefix = _embedding_prefix(checkpoint, name)
-    rows, hidden = checkpoint.shape(f"{prefix}embeddings.word_embeddings.weight")
+    prefix = family.prefix(checkpoint.names(), model=name)
+    _check_weights(family, config, checkpoint, prefix, name)
+    rows, hidden = checkpoint.shape(prefix + family.embeddings)
     tokenizer = read_tokenizer_file(folder / "tokenizer.json")
     pieces = len(tokenizer.pieces)
     if pieces > rows:
@@ -150,9 +174,9 @@ def read_teacher(
             f"{name}: {tokenizer.origin} has {pieces} pieces but the embedding matrix has {rows} rows; they do not "
             "belong together"
         )
-    layers = _count_layers(checkpoint, prefix, name)
-    sizes = {key: checkpoint.size(key) for key in checkpoint.names() if _counts(key, prefix)}
-    pooler = sum(size for key, size in sizes.items() if key.startswith(f"{prefix}pooler."))
+    layers = int(config[family.keys.layers])
+    sizes = {bare: checkpoint.size(prefix + bare) for bare in _parameters(family, checkpoint, prefix, layers)}
+    optional = sum(size for bare, size in sizes.items() if family.is_optional(bare))
     own_prompts, default_prompt = _read_prompts(folder, name)
     front = _read_front_matter(folder)
     prompts = own_prompts if prompts is None else dict(prompts)
@@ -163,12 +187,12 @@ def read_teacher(
         architecture=config["model_type"],
         layers=layers,
         hidden=hidden,
-        heads=int(config["num_attention_heads"]),
-        feed_forward=int(config["intermediate_size"]),
-        positions=checkpoint.shape(f"{prefix}embeddings.position_embeddings.weight")[0],
+        heads=int(config[family.keys.heads]),
+        feed_forward=int(config[family.keys.feed_forward]),
+        positions=checkpoint.shape(prefix + family.positions)[0],
         rows=rows,
         pieces=pieces,
-        max_length=_max_length(folder, config),
+        max_length=_max_length(folder, family.longest_input(config)),
         modules=modules,
         pooling=_pooling(folder, modules),
         normalised=any(module.kind == "Normalize" for module in modules),
@@ -177,7 +201,7 @@ def read_teacher(
         tokenizer_kind=str(tokenizer.family),
         licence=front.get("license"),
         parameters=sum(sizes.values()),
-        parameters_without_pooler=sum(sizes.values()) - pooler,
+        parameters_without_pooler=sum(sizes.values()) - optional,
         weight_bytes=checkpoint.bytes_on_disk(),
         prefix=prefix,
         fingerprint=_fingerprint(folder, checkpoint, modules),
@@ -197,22 +221,12 @@ def _read_object(folder: Path, name: str) -> dict[str, Any]:
     return value
 
 
-def _check_architecture(config: dict[str, Any], *, name: str, trust_remote_code: bool) -> None:
+def _refuse_own_code(config: dict[str, Any], *, name: str, trust_remote_code: bool) -> None:
     if "auto_map" in config and not trust_remote_code:
         raise TeacherError(
             f"{name} asks to run its own code (auto_map in config.json); refused unless the recipe says "
             "teacher.trust_remote_code: true"
         )
-    kind = config.get("model_type")
-    if kind not in SUPPORTED:
-        raise TeacherError(
-            f"{name} is of type {kind!r}, not supported yet, because layers and embeddings of that family are laid "
-            f"out differently; supported: {', '.join(SUPPORTED)}"
-        )
-    needed = ("num_attention_heads", "intermediate_size", "max_position_embeddings")
-    missing = [key for key in needed if not isinstance(config.get(key), int)]
-    if missing:
-        raise TeacherError(f"{name}: config.json has no whole number for {', '.join(missing)}")
 
 
 def _read_modules(folder: Path, *, name: str) -> tuple[Module, ...]:
@@ -246,36 +260,33 @@ def _read_modules(folder: Path, *, name: str) -> tuple[Module, ...]:
     return modules
 
 
-def _embedding_prefix(checkpoint: Checkpoint, name: str) -> str:
-    tail = "embeddings.word_embeddings.weight"
-    found = [key for key in checkpoint.names() if key.endswith(tail)]
-    if len(found) != 1:
-        raise TeacherError(f"{name}: {len(found)} tensors end in {tail}; exactly one was expected")
-    return found[0].removesuffix(tail)
+def _parameters(family: Family, checkpoint: Checkpoint, prefix: str, layers: int) -> list[str]:
+    """Return the bare names of the parameters of an encoder with so many layers; further ones are never loaded."""
+    bare = [name.removeprefix(prefix) for name in checkpoint.names() if name.startswith(prefix)]
+    place = {name: family.layer_of(name) for name in bare if family.is_parameter(name)}
+    return [name for name, layer in place.items() if layer is None or layer[0] < layers]
 
 
-def _counts(key: str, prefix: str) -> bool:
-    """Tell whether a tensor is a parameter of the encoder (not a buffer, not another head)."""
-    bare = key.removeprefix(prefix)
-    return (
-        key.startswith(prefix)
-        and bare.startswith(("embeddings.", "encoder.", "pooler."))
-        and "position_ids" not in bare
-    )
+def _check_weights(family: Family, config: dict[str, Any], checkpoint: Checkpoint, prefix: str, name: str) -> None:
+    """Raise TeacherError where the weights are not those that config.json describes."""
+    keys = family.keys
+    bare = [each.removeprefix(prefix) for each in checkpoint.names() if each.startswith(prefix)]
+    there = {layer[0] for each in bare if (layer := family.layer_of(each))}
+    lacking = sorted(set(range(config[keys.layers])) - there)
+    if lacking:
+        raise TeacherError(
+            f"{name}: config.json says {keys.layers} {config[keys.layers]}, but the weights have no layer {lacking[0]}"
+        )
+    rows, hidden = checkpoint.shape(prefix + family.embeddings)
+    positions = checkpoint.shape(prefix + family.positions)[0]
+    for key, stored in ((keys.hidden, hidden), (keys.positions, positions), ("vocab_size", rows)):
+        if config.get(key, stored) != stored:
+            raise TeacherError(f"{name}: config.json says {key} {config[key]}, the weights have {stored}")
 
 
-def _count_layers(checkpoint: Checkpoint, prefix: str, name: str) -> int:
-    pattern = re.compile(re.escape(prefix) + r"encoder\.layer\.(\d+)\.")
-    numbers = {int(match.group(1)) for key in checkpoint.names() if (match := pattern.match(key))}
-    if not numbers or numbers != set(range(len(numbers))):
-        raise TeacherError(f"{name}: layers {sorted(numbers)} are not numbered 0, 1, 2, ...")
-    return len(numbers)
-
-
-def _max_length(folder: Path, config: dict[str, Any]) -> int:
+def _max_length(folder: Path, positions: int) -> int:
     """Return the longest input in tokens: what the folder says, never more than the positions allow."""
-    offset = config.get("pad_token_id", 1) + 1 if config["model_type"] == "xlm-roberta" else 0
-    limits = [int(config["max_position_embeddings"]) - offset]
+    limits = [positions]
     for name, key in (
         ("sentence_bert_config.json", "max_seq_length"),
         ("tokenizer_config.json", "model_max_length"),

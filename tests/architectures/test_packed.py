@@ -16,8 +16,8 @@ from sentence_transformers.models import Dense
 from torch.nn.functional import cosine_similarity
 
 from babelpress.architectures import packed as module
-from babelpress.architectures.encoders import embed, load_encoder, pad_batch
-from babelpress.architectures.packed import Group, Packed, PackedEncoder, pack, packs, width_of
+from babelpress.architectures.encoders import embed, load_encoder, pad_batch, width_of
+from babelpress.architectures.packed import Group, Packed, PackedEncoder, pack, parts_of
 from babelpress.errors import TeacherError
 from tests.tiny import make_teacher, words
 
@@ -159,7 +159,7 @@ def test_cls_pooling_is_not_taken_for_mean_pooling(models):
     packed, _ = pack(sentences_of([6, 9]))
     with torch.inference_mode():
         first, mean = (PackedEncoder(models("bert", pooling, False)) for pooling in ("cls", "mean"))
-        states = first.hidden(packed)
+        states = first.hidden_states(packed)
         torch.testing.assert_close(first(packed), states[[0, 6]])
         torch.testing.assert_close(mean(packed), torch.stack([states[:6].mean(0), states[6:].mean(0)]))
 
@@ -177,7 +177,7 @@ def test_on_a_cpu_nothing_is_spent_on_padding(models, monkeypatch):
     def pad(*_):
         raise AssertionError("padded")
 
-    monkeypatch.setattr(module, "_pad", pad)
+    monkeypatch.setattr(module, "pad_packed", pad)
     packed, _ = pack(sentences_of(LENGTHS))
     assert PackedEncoder(models("bert"))(packed).shape == (len(LENGTHS), 16)
     with pytest.raises(AssertionError, match="padded"):
@@ -292,7 +292,7 @@ def test_mean_hidden_states_are_those_of_the_layers_that_were_asked_for(models, 
 
 def test_the_facts_of_the_model_are_its_own(models):
     encoder = PackedEncoder(models("bert"))
-    assert (encoder.layers, encoder.width, encoder.inner_width) == (2, 16, 32)
+    assert (encoder.layers, encoder.hidden, encoder.feed_forward) == (2, 16, 32)
     assert width_of(models("bert")) == 16
 
 
@@ -336,7 +336,9 @@ def test_ids_of_two_bytes_keep_their_value():
 
 def test_a_model_of_another_activation_is_refused_in_one_line(tmp_path):
     model = make_model(tmp_path, Shape("bert"), hidden_act="relu")
-    with pytest.raises(TeacherError, match="a bert with relu cannot be run on packed text; known are bert") as caught:
+    with pytest.raises(
+        TeacherError, match="this model has no packed pass; encoders with absolute positions, gelu"
+    ) as caught:
         PackedEncoder(model)
     assert "\n" not in str(caught.value)
 
@@ -348,9 +350,9 @@ def test_a_model_of_another_activation_is_refused_in_one_line(tmp_path):
 )  # fmt: skip
 def test_a_model_that_would_be_run_wrongly_is_told_from_one_that_is_known(models, monkeypatch, key, value):
     model = models("bert")
-    assert packs(model)
+    assert parts_of(model)
     monkeypatch.setattr(model[0].auto_model.config, key, value, raising=False)
-    assert not packs(model)
+    assert parts_of(model) is None
 
 
 @pytest.mark.full

@@ -16,11 +16,11 @@ from babelpress.checks.golden import (
     GoldenCase,
     check_golden,
     compare_golden,
+    golden_texts,
     make_golden,
     read_golden,
     write_golden,
 )
-from babelpress.checks.golden_texts import golden_texts
 from babelpress.checks.readers import Reader, open_readers
 from babelpress.checks.result import Status
 from babelpress.checks.run import run_checks

@@ -95,7 +95,7 @@ def test_a_warm_up_comes_once_before_the_first_cycle():
 def test_matrices_are_decayed_norms_biases_and_embeddings_are_not():
     every = parameters()
     names = {id(value): name for name, value in every.items()}
-    decayed, *others = parameter_groups(every, weight_decay=0.3)
+    decayed, *others = parameter_groups(every, embeddings=("embeddings.",), weight_decay=0.3)
     assert [group["weight_decay"] for group in (decayed, *others)] == [0.3, 0.0, 0.0]
     assert {names[id(value)] for value in decayed["params"]} == set(MATRICES)
     assert {names[id(value)] for group in others for value in group["params"]} == set(OTHERS)
@@ -104,7 +104,7 @@ def test_matrices_are_decayed_norms_biases_and_embeddings_are_not():
 
 def test_embeddings_have_a_rate_of_their_own():
     every = parameters()
-    optimizer = make_optimizer(every, section(weight_decay=0.0, embedding_rate=3.0))
+    optimizer = make_optimizer(every, section(weight_decay=0.0, embedding_rate=3.0), embeddings=("embeddings.",))
     set_rate(optimizer, 0.125)
     for value in every.values():
         value.grad = torch.ones_like(value)
@@ -117,7 +117,7 @@ def test_embeddings_have_a_rate_of_their_own():
 
 def test_an_embedding_rate_of_0_leaves_the_embeddings_as_they_are():
     every = parameters()
-    optimizer = make_optimizer(every, section(embedding_rate=0.0))
+    optimizer = make_optimizer(every, section(embedding_rate=0.0), embeddings=("embeddings.",))
     set_rate(optimizer, 0.5)
     for value in every.values():
         value.grad = torch.ones_like(value)
@@ -128,7 +128,7 @@ def test_an_embedding_rate_of_0_leaves_the_embeddings_as_they_are():
 def test_a_step_without_gradients_shrinks_the_matrices_alone():
     """Rows of pieces that no batch holds have no gradient; decay would pull them towards 0 all the same."""
     every = parameters()
-    optimizer = make_optimizer(every, section(learning_rate=0.5, weight_decay=0.1))
+    optimizer = make_optimizer(every, section(learning_rate=0.5, weight_decay=0.1), embeddings=("embeddings.",))
     for value in every.values():
         value.grad = torch.zeros_like(value)
     optimizer.step()
@@ -140,7 +140,7 @@ def test_a_step_without_gradients_shrinks_the_matrices_alone():
 def test_the_first_step_is_as_long_as_the_rate_whatever_the_gradient():
     """Adam's first step is the gradient's sign times the rate."""
     every = parameters()
-    optimizer = make_optimizer(every, section(learning_rate=0.25, weight_decay=0.0))
+    optimizer = make_optimizer(every, section(learning_rate=0.25, weight_decay=0.0), embeddings=("embeddings.",))
     for number, value in enumerate(every.values(), start=1):
         value.grad = torch.full_like(value, (-10.0) ** (number - 4))
     optimizer.step()
@@ -149,7 +149,7 @@ def test_the_first_step_is_as_long_as_the_rate_whatever_the_gradient():
 
 
 def test_the_rate_of_every_group_can_be_set_from_outside():
-    optimizer = make_optimizer(parameters(), section(learning_rate=0.5))
+    optimizer = make_optimizer(parameters(), section(learning_rate=0.5), embeddings=("embeddings.",))
     assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.5, 0.5]
     set_rate(optimizer, 0.25)
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25, 0.25]

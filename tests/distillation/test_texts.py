@@ -28,7 +28,7 @@ SENTENCE = "The doctor will see you after lunch."  # <s> The doctor will see you
 
 @pytest.fixture(scope="module")
 def tokenizer_path():
-    return read_teacher("embedded").folder / "tokenizer.json"
+    return read_teacher("bundled").folder / "tokenizer.json"
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from babelpress.architectures.encoders import load_encoder
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.evaluation import evaluate
 from babelpress.evaluation.evaluate import RunModel, average, evaluate_models
-from babelpress.evaluation.model_folders import model_facts
 from babelpress.evaluation.fidelity.bundled import BITEXT, SIMILARITY, bundled_texts, find_translations
+from babelpress.evaluation.model_folders import model_facts
 from babelpress.recipe import EvaluationSection
 from babelpress.schema.results import ModelResult, Score
 from tests.evaluation.local import write_stsbenchmark

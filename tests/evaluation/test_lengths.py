@@ -29,7 +29,7 @@ def reader(tokenizer: Tokenizer, **settings) -> TextEncoder:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return open_tokenizer(read_teacher("embedded").folder / "tokenizer.json")
+    return open_tokenizer(read_teacher("bundled").folder / "tokenizer.json")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from babelpress.evaluation.intervals.bootstrap import mean_of
+from babelpress.evaluation.intervals.bootstrap import ScoreStatistic, mean_of
 from babelpress.evaluation.intervals.replicates import (
     Replicates,
     Row,

@@ -15,7 +15,7 @@ from babelpress.architectures.encoders import load_encoder
 from babelpress.exports.calibration import LayerCalibration, balance, calibrate, choose_outliers
 from babelpress.exports.graph import is_apart, trace_graph
 from babelpress.exports.runtime import graph_encoder
-from tests.exports import distilbert
+from tests.architectures import family_teacher
 from tests.tiny import make_teacher
 
 UNIT, CHANNEL = 5, 3
@@ -68,7 +68,7 @@ def layers_of(model) -> int:
 def test_what_outgrows_the_rest_does_not_ruin_int8(change, tmp_path, monkeypatch):
     folder = changed(tmp_path / "student", change=change)
     (good,) = api.export(folder, to=["onnx-int8"], floor=None, output=tmp_path / "calibrated")
-    monkeypatch.setattr("babelpress.exports.export.calibrate", lambda _: ())
+    monkeypatch.setattr("babelpress.exports.onnx.calibrate", lambda _: ())
     (bad,) = api.export(folder, to=["onnx-int8"], floor=None, output=tmp_path / "as-it-is")
     assert good.parity.mean > 0.999
     assert 1 - bad.parity.mean > 3 * (1 - good.parity.mean)
@@ -96,8 +96,8 @@ def test_units_apart_stay_fp32_and_leave_zeros_behind(massive, tmp_path):
     assert not any(is_apart(tensor.name) for tensor in plain.initializer)
 
 
-def test_an_encoder_that_we_do_not_know_is_not_calibrated(tmp_path):
-    assert calibrate(load_encoder(distilbert(tmp_path / "distilbert"))) == ()
+def test_an_encoder_without_a_packed_pass_is_not_calibrated(tmp_path):
+    assert calibrate(load_encoder(family_teacher(tmp_path / "mpnet", "mpnet"))) == ()
 
 
 def test_balanced_channels_are_as_large_as_their_weights():

@@ -13,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 from babelpress.architectures.encoders import load_encoder
 from babelpress.exports.graph import INPUTS, OPSET, OUTPUTS, trace_graph
 from babelpress.exports.runtime import graph_encoder
-from tests.exports import distilbert
+from tests.architectures import family_teacher
 from tests.tiny import make_teacher
 
 TEXTS = ["Hello, how are you?", "안녕하세요", "x", "Где находится библиотека? " * 40, "หนังสือ", ""]
@@ -145,15 +145,15 @@ def test_other_pooling_and_a_dense_module_are_in_the_graph(tmp_path):
     assert np.abs(vectors - model.encode(TEXTS)).max() < 1e-6
 
 
-def test_an_encoder_that_we_do_not_know_is_exported_as_transformers_runs_it(tmp_path):
-    model = load_encoder(distilbert(tmp_path / "distilbert"))
+def test_an_encoder_without_a_packed_pass_is_exported_as_transformers_runs_it(tmp_path):
+    model = load_encoder(family_teacher(tmp_path / "mpnet", "mpnet"))
     file = tmp_path / "model.onnx"
     file.write_bytes(trace_graph(model))
     assert np.abs(graph_encoder(model, file).encode(TEXTS) - model.encode(TEXTS)).max() < 1e-5
 
 
 def test_such_an_encoder_in_fp16_too(tmp_path):
-    model = load_encoder(distilbert(tmp_path / "distilbert"))
+    model = load_encoder(family_teacher(tmp_path / "mpnet", "mpnet"))
     before = model.encode(TEXTS)
     file = tmp_path / "model.onnx"
     file.write_bytes(trace_graph(model, half=True))

@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from onnx import TensorProto, helper, numpy_helper
 
 from babelpress.architectures.encoders import load_encoder
-from babelpress.exports.convert import convert_graph
 from babelpress.exports.graph import trace_graph
+from babelpress.exports.onnx import convert_graph
 from babelpress.exports.products import compress_products, quantize_columns
 from babelpress.schema.formats import FORMATS
 from tests.tiny import make_teacher

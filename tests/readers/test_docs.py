@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from babelpress.checks.golden import GOLDEN, write_golden
-from babelpress.checks.golden_texts import golden_texts
+from babelpress.checks.golden import GOLDEN, golden_texts, write_golden
 from babelpress.utils.tokenizer import open_tokenizer
 from tests.checks import make_student
 from tests.readers.environments import HERE, MADE

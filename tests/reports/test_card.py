@@ -286,8 +286,7 @@ def test_a_run_without_tasks_gives_no_empty_tables(teacher):
 
 def test_a_run_without_a_score_has_no_average_of_0(teacher):
     text = card(teacher, without_scores(make_results(tasks=False)))
-    # 452 MiB of 4 * 117,653,761 bytes
-    assert "sentences. It has 100.7 % of the teacher's size (both in fp32).\n" in text
+    assert "sentences. It has 100.0 % of the teacher's size (both in fp32).\n" in text
     assert "0.0 %" not in text
     kept = text.partition("## What was kept\n")[2].partition("\n## ")[0]
     assert "average" not in kept
@@ -373,10 +372,11 @@ def test_every_term_that_was_trained_on_is_named(teacher):
     )
     text = card(teacher, recipe=recipe)
     assert (
-        "**Distillation**: cosine (0.25) + similarities of pairs (2.0) + score distributions (0.75, temperature 0.05) "
-        "+ hidden states (0.125), centred by the teacher's mean, also of the first 96 and 48 dimensions to"
+        "**Distillation**: cosine distance (0.25) + similarities of pairs (2) + score distributions (0.75, temperature "
+        "0.05) + hidden states (0.125), centred on the teacher's mean embedding, also on the first 96 and 48 "
+        "dimensions to"
     ) in text
-    assert "MSE" not in text.partition("**Distillation**")[2].partition("\n")[0]
+    assert "squared distance" not in text.partition("**Distillation**")[2].partition("\n")[0]
 
 
 def test_texts_of_two_lengths_are_told_apart(teacher):
@@ -386,3 +386,20 @@ def test_texts_of_two_lengths_are_told_apart(teacher):
     assert (
         "- Trained up to 256 tokens (1.5 % of the texts; the others up to 48); what longer texts lose was not" in text
     )
+
+
+def test_sizes_in_fp32_are_of_the_parameters_whatever_the_file_is_stored_as(teacher):
+    results = make_results()
+    student = results.models["distilled"].model_copy(update={"stored_as": "fp16", "weight_bytes": 26_000_000})
+    text = card(teacher, results=results.model_copy(update={"models": {**results.models, "distilled": student}}))
+    assert row(text, "weights in fp32")[1] == f"{4 * student.parameters / 2**20:.1f} MiB"
+    assert row(text, "weights on disk")[1] == "24.8 MiB (fp16)"
+
+
+def test_only_the_sentences_that_were_trained_on_are_counted(teacher):
+    assert "then distilled on 7 sentences" in card(teacher, recipe=make_recipe("distillation.sentences=7"))
+
+
+def test_prompts_that_come_more_than_once_are_counted(teacher):
+    text = card(teacher, recipe=make_recipe("distillation.prompts=['', '', 'query: ']"))
+    assert "no prompt (2 of 3) and `query: ` in turn" in text

@@ -8,7 +8,8 @@ import math
 import pytest
 
 from babelpress.reports.page import wording
-from babelpress.reports.page.asked import loss_words, tell_recipe
+from babelpress.reports.page.asked import tell_recipe
+from babelpress.schema.losses import loss_words
 from tests.reports.figures import make_recipe
 from tests.reports.page_figures import make_facts, read_page
 
@@ -113,10 +114,11 @@ def test_every_term_of_the_loss_that_has_a_weight_is_told():
         "matryoshka: [96, 48]}"
     ).distillation.loss
     assert loss_words(loss) == (
-        "cosine 0.25 + similarity 2 + distribution 0.75 + hidden 0.125; temperature 0.05; centred by the teacher's "
-        "mean; also of the first 96 and 48 dimensions"
+        "cosine distance (0.25) + similarities of pairs (2) + score distributions (0.75, temperature 0.05) + hidden "
+        "states (0.125), centred on the teacher's mean embedding, also on the first 96 and 48 dimensions"
     )
-    assert loss_words(make_recipe().distillation.loss) == "mse 1 + cosine 0.5; squares: sum over dimensions"
+    plain = loss_words(make_recipe().distillation.loss)
+    assert plain == "squared distance (1, sum over dimensions) + cosine distance (0.5)"
 
 
 @pytest.mark.parametrize(("name", "shown"), [("mine", "mine"), ("/srv/secret/mine", "…/mine"), ("./mine", "./mine")])

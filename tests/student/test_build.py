@@ -14,12 +14,15 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
+from babelpress.architectures.bert import FAMILY
 from babelpress.recipe import Pooler
-from babelpress.student.build import WORD_EMBEDDINGS, replace_weights
+from babelpress.student.build import replace_weights
 from babelpress.utils.files import read_json
 from babelpress.vocabulary.tokenizer_file import BYTE_PIECES
 from tests.student import TEXTS, covered_texts, load, press
 from tests.tiny import make_teacher, words
+
+WORD_EMBEDDINGS = FAMILY.embeddings
 
 LAYERS = (0, 1, 2)
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from babelpress import load_run
+from babelpress.architectures.bert import FAMILY
 from babelpress.recipe import VocabularyMethod
 from babelpress.stages.pipeline import bring_up
 from babelpress.student import rows as module
-from babelpress.student.build import WORD_EMBEDDINGS
 from babelpress.student.rows import Spelling, fitted_rows
 from babelpress.utils.files import read_json
 from babelpress.vocabulary.choose import plan_vocabulary, spell_dropped
@@ -22,6 +22,8 @@ from tests.distillation import write_recipe
 from tests.families import tokenizer_config_of
 from tests.tiny import make_teacher
 from tests.vocabulary import counts_of, small_file, tokenizer_of
+
+WORD_EMBEDDINGS = FAMILY.embeddings
 
 
 def spelling(*pieces: tuple[float, list[int]], own: list[float]) -> Spelling:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
+from babelpress.architectures import FAMILIES
 from babelpress.errors import TeacherError
 from babelpress.recipe import Pooler, SpecialText
 from babelpress.student.folder import special_tokens_map, student_config, student_pooling, tokenizer_config
@@ -210,7 +211,9 @@ def test_the_tokenizer_config_holds_texts_alone():
 def config_of(model_type: str, **options: Any) -> dict[str, Any]:
     tokenizer = tokenizer_json([("▁", -1.0)])
     tokens = special_tokens_map(tokenizer, {})
-    return student_config({"model_type": model_type, **options}, tokenizer=tokenizer, tokens=tokens, layers=1, rows=6)
+    config = {"model_type": model_type, **options}
+    family = FAMILIES[model_type]
+    return student_config(family, config, tokenizer=tokenizer, tokens=tokens, layers=1, rows=6)
 
 
 @pytest.mark.parametrize("pad", [0, 1, None])

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from babelpress.architectures.bert import FAMILY
 from babelpress.recipe import NewRows
-from babelpress.student.build import WORD_EMBEDDINGS
 from babelpress.student.rows import dropped_rows, noise_rows
 from babelpress.vocabulary.bytelevel import BYTE_CHARACTERS
 from babelpress.vocabulary.tokenizer_file import read_tokenizer_file
 from tests.student import press
 from tests.tiny import make_teacher, words
+
+WORD_EMBEDDINGS = FAMILY.embeddings
 
 KEPT = np.array([[1.0, -1.0], [3.0, 5.0]], dtype=np.float32)
 # é is C3 A9, ê is C3 AA, q is 71

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
+from babelpress.architectures.bert import FAMILY
 from babelpress.errors import PlanError
 from babelpress.recipe import Pooler
-from babelpress.student.sizing import Size, estimate_size, layer_parameters, rows_within
+from babelpress.student.sizing import Size, estimate_size, rows_within
 from babelpress.teacher import Teacher, read_teacher
 from tests.student import load, press
 from tests.tiny import make_teacher, words
@@ -35,7 +37,7 @@ def e5_small(folder: Path) -> Teacher:
 
 def test_one_layer_by_hand():
     # hidden 2, feed-forward 3: 4 x (2x2 + 2) = 24; 2x3 + 3 = 9; 3x2 + 2 = 8; two LayerNorms of 2 + 2 = 8
-    assert layer_parameters(hidden=2, feed_forward=3) == 24 + 9 + 8 + 8
+    assert FAMILY.layer_parameters(SimpleNamespace(hidden=2, feed_forward=3)) == 24 + 9 + 8 + 8
 
 
 @pytest.mark.parametrize("kept", [(0,), (0, 2), (0, 1, 2)])

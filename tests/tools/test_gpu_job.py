@@ -24,7 +24,8 @@ from babelpress.errors import Stopped
 from babelpress.packaged import catalogue
 from babelpress.packaged.wheels import find_wheel, read_file
 from babelpress.recipe import Recipe
-from babelpress.utils.files import hash_model, read_json
+from babelpress.schema.model_files import hash_model
+from babelpress.utils.files import read_json
 from tests.packaged import described, make_parts, tokenizer_bytes, write_wheel
 from tests.packaged import pack as pack_weights
 from tools.gpu_job import packages

@@ -231,3 +231,13 @@ def test_removing_what_is_not_there_is_no_error(tmp_path):
 def test_a_number_comes_back_from_json_to_the_last_bit(tmp_path):
     write_json(tmp_path / "a.json", {"loss": 0.1 + 0.2})
     assert read_json(tmp_path / "a.json")["loss"] == 0.1 + 0.2
+
+
+def test_files_that_libraries_write_for_their_owner_alone_are_readable_as_the_umask_says(tmp_path):
+    def private(path):
+        path.write_bytes(b"weights")
+        path.chmod(0o600)
+
+    files.replace_file(tmp_path / "model.safetensors", private)
+    (tmp_path / "plain").write_bytes(b"")
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode

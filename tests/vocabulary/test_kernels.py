@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from babelpress.utils.tokenizer import load_tokenizer
 from babelpress.vocabulary import segment
 from babelpress.vocabulary.bpe import BpeLexicon
-from babelpress.utils.tokenizer import load_tokenizer
-from babelpress.vocabulary.lexicon import Lexicon, UnigramLexicon, open_lexicon
+from babelpress.vocabulary.lexicon import Lexicon
+from babelpress.vocabulary.lexicons import open_lexicon
 from babelpress.vocabulary.segment import Strings, Trie
 from babelpress.vocabulary.tokenizer_file import BYTE_PIECES, parse_tokenizer
+from babelpress.vocabulary.unigram import UnigramLexicon
 from babelpress.vocabulary.wordpiece import WordPieceLexicon
 from tests.families import FAMILIES
 from tests.tokenizer_parts import assemble, bpe, wordpiece
@@ -47,7 +49,7 @@ def used(lexicon: UnigramLexicon, words: list[str], times: list[int], alive: np.
     """Return what the kernel counts."""
     flat, found = Strings.of(words), np.zeros(len(alive), dtype=np.int64)
     bytes_of = np.array(lexicon.file.byte_ids, dtype=np.int64)
-    segment.use_unigram(
+    segment.usage_unigram(
         flat.points, flat.begins, flat.ends, np.array(times), lexicon.trie.edges, lexicon.file.scores, alive,
         lexicon.unknown, lexicon.file.unk_id, bytes_of, found,
     )  # fmt: skip
@@ -86,7 +88,7 @@ def test_what_a_piece_spares_is_what_its_text_takes_without_it(pieces):
     pieces = {**dict.fromkeys(LETTERS, -4.0), **pieces, "lowest": -50.0}
     lexicon = UnigramLexicon(parse_tokenizer(unigram(pieces)))
     numbers = np.arange(1, len(lexicon.file.pieces) - 1)
-    found = lexicon.spare(numbers, np.ones(len(lexicon.file.pieces), dtype=np.bool_))
+    found = lexicon.tokens_without(numbers, np.ones(len(lexicon.file.pieces), dtype=np.bool_))
     for number, length in zip(numbers.tolist(), found.tolist(), strict=True):
         piece = lexicon.file.pieces[number]
         library = load_tokenizer(unigram({other: score for other, score in pieces.items() if other != piece}))
@@ -130,7 +132,7 @@ def test_a_wordpieces_longest_prefixes_are_the_librarys(starts, inner, data):
         parts = tokens(library, "q" + piece.removeprefix("##"))[1:] if piece[:2] == "##" else tokens(library, piece)
         for part in parts if weights[number] else []:
             expected[part] += number
-    found = lexicon.use(weights, alive)
+    found = lexicon.usage(weights, alive)
     assert {lexicon.file.pieces[n]: found[n] for n in np.flatnonzero(found[:-1])} == dict(expected)
     assert found[-1] == 0
 
@@ -140,8 +142,8 @@ def test_what_a_wordpiece_cannot_spell_is_counted_in_bytes_by_hand():
     pieces = ["[UNK]", "a", "aéb", "##b", "##é"]
     lexicon = WordPieceLexicon(parse_tokenizer(assemble(wordpiece({piece: n for n, piece in enumerate(pieces)}))))
     alive = np.array([True, True, False, False, False])
-    assert lexicon.use(np.array([0.0, 0.0, 5.0, 0.0, 0.0]), alive).tolist() == [0, 5, 0, 0, 0, 15]
-    assert lexicon.spare(np.array([2, 1]), np.ones(5, dtype=np.bool_)).tolist() == [3, 1]
+    assert lexicon.usage(np.array([0.0, 0.0, 5.0, 0.0, 0.0]), alive).tolist() == [0, 5, 0, 0, 0, 15]
+    assert lexicon.tokens_without(np.array([2, 1]), np.ones(5, dtype=np.bool_)).tolist() == [3, 1]
 
 
 # --- BPE --------------------------------------------------------------------------------------------
@@ -172,7 +174,7 @@ def test_a_bpes_pieces_come_out_whole_exactly_where_the_library_gives_them(merge
     reachable = lexicon.reachable()
     for number, piece in enumerate(lexicon.file.pieces):
         assert reachable[number] == (tokens(library, piece) == [piece]), piece
-        parts = [lexicon.file.pieces[part] for part in lexicon.needs(number)]
+        parts = [lexicon.file.pieces[part] for part in lexicon.dependencies(number)]
         assert "".join(parts) == (piece if reachable[number] and len(piece) > 1 else "")
         assert not parts or tuple(parts) in merges
 
@@ -199,7 +201,7 @@ def test_the_rank_decides_not_the_place_by_hand():
         [["b", "c"], ["a", "b"], ["ab", "c"]],
     ))))  # fmt: skip
     assert lexicon.reachable().tolist() == [True, True, True, True, True, False]
-    assert [lexicon.needs(number) for number in range(6)] == [(), (), (), (1, 2), (0, 1), ()]
+    assert [lexicon.dependencies(number) for number in range(6)] == [(), (), (), (1, 2), (0, 1), ()]
 
 
 # --- every family -----------------------------------------------------------------------------------
@@ -216,7 +218,7 @@ def test_parts_are_what_use_counts(name):
     parts, starts = lexicon.parts(which, kept)
     summed = np.zeros(len(kept) + 1)
     np.add.at(summed, parts, np.repeat(weights[which], np.diff(starts)))  # -1, a byte, is the last
-    np.testing.assert_allclose(summed, lexicon.use(weights, kept))
+    np.testing.assert_allclose(summed, lexicon.usage(weights, kept))
 
 
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name.startswith("bpe")])
@@ -240,8 +242,9 @@ def test_a_trie_finds_its_pieces_and_no_others(pieces, words):
     places = {piece: number for number, piece in enumerate(pieces) if piece}
     for word in [*pieces, *words, *(a + b for a, b in product(pieces[:3], words[:3]))]:
         node, value = 0, 0
-        for character in word:
-            value = table.get((node << 21) | ord(character), -1)
+        for place, character in enumerate(word):
+            at_leaf = place > 0 and node == 0  # an edge to the root is one to a leaf
+            value = -1 if at_leaf else table.get((node << 21) | ord(character), -1)
             if value < 0:
                 break
             node = value >> 32

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from babelpress.recipe import VocabularyMethod, VocabularyObjective
+from babelpress.recipe import VocabularyMethod
+from babelpress.schema.objectives import OBJECTIVES
 from babelpress.vocabulary.choose import plan_vocabulary
 from babelpress.vocabulary.count import PieceCounts
-from babelpress.vocabulary.lexicon import open_lexicon
+from babelpress.vocabulary.lexicons import open_lexicon
 from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.tokenizer_file import TokenizerFile, parse_tokenizer
 from tests.tokenizer_parts import added, assemble, bpe, wordpiece
 from tests.vocabulary import MASK, counts_of, small_file
 
-FREQUENCY, FERTILITY = VocabularyObjective.FREQUENCY, VocabularyObjective.FERTILITY
+FREQUENCY, FERTILITY = "frequency", "fertility"
 SPECIAL_IDS = {0, 1, 2, 3, 4, MASK}
 
 
@@ -79,7 +80,7 @@ def chain_file() -> TokenizerFile:
 CHAIN_LETTERS = {"a", "b", "c", "d"}
 
 
-@pytest.mark.parametrize("objective", list(VocabularyObjective))
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
 def test_a_frequent_piece_costs_the_pieces_on_the_way_to_it_a12(objective):
     # abcd needs ab and abc, which text never shows: three rows for one piece.
     options = {"characters": sorted(CHAIN_LETTERS), "objective": objective}
@@ -199,7 +200,7 @@ def test_a_character_of_three_bytes_counts_three_times():
 # --- languages ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("objective", list(VocabularyObjective))
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
 def test_the_objective_weighs_languages_alike(objective):
     # Two places. en: "▁ab" and "ba" 500 each, ko: "▁c" 10. With exponent 0, "▁c" is half of all, the others a quarter
     # each; "▁ab" comes first of those, by its number and because it spares two tokens instead of one.

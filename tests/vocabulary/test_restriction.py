@@ -6,9 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from babelpress.recipe import VocabularyMethod, VocabularyObjective
-from babelpress.vocabulary.choose import plan_vocabulary
+from babelpress.recipe import VocabularyMethod
+from babelpress.schema.objectives import OBJECTIVES
 from babelpress.utils.tokenizer import load_tokenizer
+from babelpress.vocabulary.choose import plan_vocabulary
 from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.surgery import rewrite_tokenizer
 from babelpress.vocabulary.tokenizer_file import Family
@@ -59,7 +60,7 @@ def test_sentences_of_kept_pieces_are_cut_as_the_teacher_cuts_them_a3(name):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("objective", list(VocabularyObjective))
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
 @pytest.mark.parametrize("method", [VocabularyMethod.SEEN, VocabularyMethod.COVERAGE])
 def test_other_ways_of_choosing_restrict_the_teacher_alike_a3(name, objective, method):
     share = {"coverage": 0.8} if method is VocabularyMethod.COVERAGE else {}

@@ -40,6 +40,12 @@ def load_encoder(folder: Path, *, trust_remote_code: bool = False, device: str |
     return model.eval()
 
 
+def width_of(model: SentenceTransformer) -> int:
+    """Return the width of a model's hidden states."""
+    first: Any = model[0]
+    return int(first.auto_model.config.hidden_size)
+
+
 def encode_texts(model: SentenceTransformer, texts: Sequence[str], *, batch_size: int) -> NDArray[np.float32]:
     """Return embeddings, shape (texts, dimensions)."""
     return np.asarray(model.encode(list(texts), batch_size=batch_size, show_progress_bar=False), dtype=np.float32)

@@ -19,16 +19,16 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from babelpress.architectures import family_of, find_family
+from babelpress.architectures.family import EncoderParts, Family, LayerParts
 from babelpress.errors import TeacherError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-MODEL_TYPES = ("bert", "xlm-roberta", "roberta")
-
 
 class Group(NamedTuple):
-    """So many sentences of so many tokens each."""
+    """Sentences of equal length."""
 
     sentences: int
     length: int
@@ -96,25 +96,12 @@ def pack(sentences: Sequence[Sequence[int]]) -> tuple[Packed, NDArray[np.int64]]
     return Packed.of(flat, lengths[order]), order
 
 
-def packs(model: SentenceTransformer) -> bool:
-    """Tell whether `PackedEncoder` knows how to run a model."""
-    config = _transformer(model).config
-    return (
-        config.model_type in MODEL_TYPES
-        and config.hidden_act == "gelu"
-        and getattr(config, "position_embedding_type", "absolute") in ("absolute", None)
-        and not getattr(config, "is_decoder", False)
-    )
-
-
-def width_of(model: SentenceTransformer) -> int:
-    """Return the width of a model's hidden states."""
-    return int(_transformer(model).config.hidden_size)
-
-
-def _transformer(model: SentenceTransformer) -> Any:
+def parts_of(model: SentenceTransformer) -> EncoderParts | None:
+    """Return the modules of a model that `PackedEncoder` can run, None for any other model."""
     first: Any = model[0]
-    return first.auto_model
+    encoder = getattr(first, "auto_model", None)
+    family = find_family(encoder.config.model_type) if encoder is not None else None
+    return family.parts(encoder) if family else None
 
 
 class PackedEncoder(nn.Module):
@@ -124,7 +111,7 @@ class PackedEncoder(nn.Module):
     of 12 layers loses a hundred times as much. There is no dropout. With `checkpointing`, layers are computed
     again in the backward pass instead of being kept; with `compiled`, what follows attention goes through
     torch.compile. `padded` says whether attention and pooling pad; unless given, they do on a GPU. Raises
-    TeacherError for a model that it does not know how to run.
+    TeacherError for a model without a packed pass (`padded.PaddedEncoder` runs those).
     """
 
     def __init__(
@@ -132,55 +119,57 @@ class PackedEncoder(nn.Module):
         compiled: bool = False, padded: bool | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        if not packs(model):
-            config = _transformer(model).config
+        parts = parts_of(model)
+        if parts is None:
             raise TeacherError(
-                f"a {config.model_type} with {config.hidden_act} cannot be run on packed text; known are "
-                f"{', '.join(MODEL_TYPES)} encoders with gelu and absolute positions"
+                "this model has no packed pass; encoders with absolute positions, gelu, and norms after each block have"
             )
-        encoder = _transformer(model)
         self.model = model
+        self._parts = parts
         self.dtype = dtype
         self._padded = padded
         self._checkpointing = checkpointing
-        self._embeddings, self._layers = encoder.embeddings, encoder.encoder.layer
-        self._rest = torch.compile(_behind_attention, dynamic=True) if compiled else _behind_attention
-        self._heads = int(encoder.config.num_attention_heads)
-        # RoBERTa counts positions from behind the pad id, and gives pads none.
-        self._pad = None if encoder.config.model_type == "bert" else int(encoder.config.pad_token_id)
+        block = _attention_output_and_feed_forward
+        self._rest = torch.compile(block, dynamic=True) if compiled else block
 
     @property
     def layers(self) -> int:
         """Return the number of layers."""
-        return len(self._layers)
+        return len(self._parts.layers)
 
     @property
-    def width(self) -> int:
+    def hidden(self) -> int:
         """Return the width of the hidden states."""
-        return width_of(self.model)
+        return int(self._parts.words.weight.shape[1])
 
     @property
-    def inner_width(self) -> int:
-        """Return the width between the two matrices of a layer's second half."""
-        return int(_transformer(self.model).config.intermediate_size)
+    def feed_forward(self) -> int:
+        """Return the width between the two matrices of the feed-forward block."""
+        return int(self._parts.layers[0].inner.out_features)
+
+    @property
+    def family(self) -> Family:
+        """Return the family of the encoder."""
+        first: Any = self.model[0]
+        return family_of(first.auto_model.config.model_type, model="the model")
 
     def forward(self, packed: Packed) -> torch.Tensor:
         """Return the sentence embeddings in the order of `packed`, fp32, shape (sentences, dimensions)."""
-        return self._sentence_embeddings(self.hidden(packed), packed)
+        return self._sentence_embeddings(self.hidden_states(packed), packed)
 
     def forward_layers(self, packed: Packed, *, layers: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the sentence embeddings, and the mean hidden states after some layers: (layers, sentences, width)."""
         kept: dict[int, torch.Tensor] = {}
-        last = self.hidden(packed, keep=kept, wanted=frozenset(layers))
+        last = self.hidden_states(packed, keep=kept, wanted=frozenset(layers))
         means = [torch.cat([states.float().mean(1) for states in _split(kept[layer], packed)]) for layer in layers]
         return self._sentence_embeddings(last, packed), torch.stack(means)
 
-    def hidden(
+    def hidden_states(
         self, packed: Packed, *, keep: dict[int, torch.Tensor] | None = None, wanted: frozenset[int] = frozenset()
     ) -> torch.Tensor:
         """Return the last hidden states, shape (tokens, width)."""
         states = self._embed(packed)
-        for number, layer in enumerate(self._layers):
+        for number, layer in enumerate(self._parts.layers):
             if self._checkpointing and torch.is_grad_enabled():
                 states = checkpoint(self._layer, layer, states, packed, use_reentrant=False)
             else:
@@ -190,46 +179,46 @@ class PackedEncoder(nn.Module):
         return states
 
     def _embed(self, packed: Packed) -> torch.Tensor:
-        parts = self._embeddings
-        states = (
-            functional.embedding(packed.ids, parts.word_embeddings.weight)
-            + functional.embedding(self._positions(packed), parts.position_embeddings.weight)
-            + parts.token_type_embeddings.weight[0]
+        parts = self._parts
+        states = functional.embedding(packed.ids, parts.words.weight) + functional.embedding(
+            self._positions(packed), parts.positions.weight
         )
-        norm = parts.LayerNorm
+        if parts.types is not None:
+            states = states + parts.types.weight[0]
+        norm = parts.norm
         return functional.layer_norm(states, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
     def _positions(self, packed: Packed) -> torch.Tensor:
         """Return the rows of the position table."""
-        if self._pad is None:
+        pad = self._parts.pad
+        if pad is None:
             return packed.positions
-        real = packed.ids.ne(self._pad).long()
+        real = packed.ids.ne(pad).long()
         upto = real.cumsum(0)
         first = torch.arange(len(upto), device=upto.device) - packed.positions  # where each token's sentence begins
-        return (upto - upto[first] + real[first]) * real + self._pad
+        return (upto - upto[first] + real[first]) * real + pad
 
     def _pads(self, packed: Packed) -> bool:
         return packed.ids.is_cuda if self._padded is None else self._padded
 
-    def _layer(self, layer: Any, states: torch.Tensor, packed: Packed) -> torch.Tensor:
-        attention = layer.attention.self
-        three = (attention.query, attention.key, attention.value)
-        mixed = functional.linear(
+    def _layer(self, layer: LayerParts, states: torch.Tensor, packed: Packed) -> torch.Tensor:
+        three = (layer.query, layer.key, layer.value)
+        qkv = functional.linear(
             states.to(self.dtype),
             torch.cat([part.weight for part in three]).to(self.dtype),
             torch.cat([part.bias for part in three]).to(self.dtype),
         )
         attend = _attend_padded if self._pads(packed) else _attend
-        output = layer.attention.output
-        parts = (output.dense, output.LayerNorm, layer.intermediate.dense, layer.output.dense, layer.output.LayerNorm)
+        parts = (layer.attention_output, layer.attention_norm, layer.inner, layer.output, layer.norm)
         weights = tuple(part.weight for part in parts)
         biases = tuple(part.bias for part in parts)
-        return self._rest(attend(mixed, packed, self._heads), states, weights, biases, output.LayerNorm.eps)
+        attended = attend(qkv, packed, self._parts.heads)
+        return self._rest(attended, states, weights, biases, layer.attention_norm.eps)
 
     def _sentence_embeddings(self, states: torch.Tensor, packed: Packed) -> torch.Tensor:
         """Apply the model's own further modules (pooling, normalisation, ...)."""
         if self._pads(packed):
-            return self._finish(_pad(states.float(), packed), _mask(packed).long())
+            return self._finish(pad_packed(states.float(), packed), mask_of(packed).long())
         ones = [torch.ones(group.sentences, group.length, dtype=torch.int64) for group in packed.groups]
         parts = zip(_split(states.float(), packed), ones, strict=True)
         return torch.cat([self._finish(part, mask.to(part.device)) for part, mask in parts])
@@ -241,34 +230,34 @@ class PackedEncoder(nn.Module):
         return features["sentence_embedding"]
 
 
-def _attend(mixed: torch.Tensor, packed: Packed, heads: int) -> torch.Tensor:
-    """Attend within each sentence; `mixed` holds queries, keys and values, shape (tokens, 3 * width)."""
-    width = mixed.shape[1] // 3
-    found = []
-    for part in _split(mixed, packed):
+def _attend(qkv: torch.Tensor, packed: Packed, heads: int) -> torch.Tensor:
+    """Attend within each sentence; `qkv` holds queries, keys and values, shape (tokens, 3 * width)."""
+    width = qkv.shape[1] // 3
+    outputs = []
+    for part in _split(qkv, packed):
         shaped = part.view(*part.shape[:2], 3, heads, width // heads).permute(2, 0, 3, 1, 4)
-        seen = _attention(shaped[0], shaped[1], shaped[2])
-        found.append(seen.transpose(1, 2).reshape(-1, width))
-    return torch.cat(found) if len(found) > 1 else found[0]
+        attended = _attention(shaped[0], shaped[1], shaped[2])
+        outputs.append(attended.transpose(1, 2).reshape(-1, width))
+    return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
 
 
-def _attend_padded(mixed: torch.Tensor, packed: Packed, heads: int) -> torch.Tensor:
+def _attend_padded(qkv: torch.Tensor, packed: Packed, heads: int) -> torch.Tensor:
     """Do what `_attend` does, for all sentences at once."""
-    width = mixed.shape[1] // 3
-    padded = _pad(mixed, packed)
+    width = qkv.shape[1] // 3
+    padded = pad_packed(qkv, packed)
     shaped = padded.view(*padded.shape[:2], 3, heads, width // heads).permute(2, 0, 3, 1, 4)
-    mask = _mask(packed)[:, None, None, :]
-    seen = functional.scaled_dot_product_attention(shaped[0], shaped[1], shaped[2], attn_mask=mask)
-    return seen.transpose(1, 2).reshape(-1, width)[packed.places]
+    mask = mask_of(packed)[:, None, None, :]
+    attended = functional.scaled_dot_product_attention(shaped[0], shaped[1], shaped[2], attn_mask=mask)
+    return attended.transpose(1, 2).reshape(-1, width)[packed.places]
 
 
-def _pad(flat: torch.Tensor, packed: Packed) -> torch.Tensor:
+def pad_packed(flat: torch.Tensor, packed: Packed) -> torch.Tensor:
     """Pad sentences with zeros, shape (sentences, longest, ...)."""
     room = flat.new_zeros(packed.sentences * packed.longest, *flat.shape[1:])
     return room.index_copy(0, packed.places, flat).view(packed.sentences, packed.longest, *flat.shape[1:])
 
 
-def _mask(packed: Packed) -> torch.Tensor:
+def mask_of(packed: Packed) -> torch.Tensor:
     """Return which tokens of padded sentences are real, shape (sentences, longest)."""
     real = torch.zeros(packed.sentences * packed.longest, dtype=torch.bool, device=packed.ids.device)
     return real.index_fill(0, packed.places, True).view(packed.sentences, packed.longest)
@@ -286,24 +275,24 @@ def _attention(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) 
     return functional.scaled_dot_product_attention(queries, keys, values)
 
 
-def _behind_attention(
-    seen: torch.Tensor, states: torch.Tensor, weights: tuple[torch.Tensor, ...], biases: tuple[torch.Tensor, ...],
+def _attention_output_and_feed_forward(
+    attended: torch.Tensor, states: torch.Tensor, weights: tuple[torch.Tensor, ...], biases: tuple[torch.Tensor, ...],
     eps: float,
 ) -> torch.Tensor:  # fmt: skip
-    """Return a layer's states after what it saw: a function of tensors alone, so that one compilation does for all.
+    """Return a layer's states after attention: a function of tensors alone, so that one compilation serves all.
 
     Weights and biases are those of the output of attention, its norm, the two linear maps and the last norm. Products
-    are taken in the type of `seen`.
+    are taken in the type of `attended`.
     """
 
     def linear(inputs: torch.Tensor, number: int) -> torch.Tensor:
-        dtype = seen.dtype
+        dtype = attended.dtype
         return functional.linear(inputs.to(dtype), weights[number].to(dtype), biases[number].to(dtype))
 
     def norm(inputs: torch.Tensor, number: int) -> torch.Tensor:
         return functional.layer_norm(inputs, inputs.shape[-1:], weights[number], biases[number], eps)
 
-    states = norm(linear(seen, 0) + states, 1)
+    states = norm(linear(attended, 0) + states, 1)
     return norm(linear(functional.gelu(linear(states, 2)), 3) + states, 4)
 
 

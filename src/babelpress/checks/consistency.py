@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Any
 
+from babelpress.architectures import find_family
 from babelpress.checks.readers import Reader
 from babelpress.checks.result import CheckResult, judge
 from babelpress.utils.tensors import Checkpoint
@@ -22,8 +23,6 @@ _EMBEDDINGS = (
 )
 ROLES = ("bos_token", "cls_token", "eos_token", "sep_token", "unk_token", "pad_token", "mask_token")
 _NO_LIMIT = 10**9  # transformers writes 1e30 where it knows no length
-# Position ids of these begin behind the pad id (FIELD_NOTES B4).
-_OFFSET_POSITIONS = {"xlm-roberta", "xlm-roberta-xl", "roberta", "camembert", "mpnet"}
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -150,11 +149,10 @@ def lengths(
 
 def longest_input(config: Mapping[str, Any]) -> int | None:
     """Return how many tokens the positions allow; None where positions are relative."""
-    positions = config.get("max_position_embeddings")
-    if not isinstance(positions, int):
+    if not isinstance(config.get("max_position_embeddings"), int):
         return None
-    first = int(config.get("pad_token_id") or 0) + 1
-    return positions - first if config.get("model_type") in _OFFSET_POSITIONS else positions
+    family = find_family(config.get("model_type"))
+    return family.longest_input(config) if family else int(config["max_position_embeddings"])
 
 
 def check_ids(

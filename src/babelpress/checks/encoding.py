@@ -78,7 +78,11 @@ def check_totality(
             outside = owners[(ids >= rows) | (ids < 0)]
             unknown = owners[ids == unk_id] if unk_id is not None else owners[:0]
             lost = [at for at in np.flatnonzero(lengths <= frame).tolist() if not before and is_visible(texts[at])]
-            for kind, places in (("are unknown", unknown), ("are lost", lost), (f"give an id over {rows - 1}", outside)):
+            for kind, places in (
+                ("are unknown", unknown),
+                ("are lost", lost),
+                (f"give an id over {rows - 1}", outside),
+            ):
                 if len(places):
                     wrong[start + np.unique(places)] = True
                     first = first or (texts[int(min(places))], kind)

@@ -15,12 +15,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from babelpress.checks.readers import Reader
-from babelpress.utils.tokenizer import open_tokenizer
 from babelpress.checks.result import CheckResult, Status, judge
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.errors import BabelpressError
 from babelpress.utils.files import write_text
 from babelpress.utils.model_folder import transformer_folder
+from babelpress.utils.tokenizer import open_tokenizer
 from babelpress.vocabulary.tokenizer_file import read_tokenizer_file
 
 GOLDEN = "tokenizer-golden.json"
@@ -203,7 +203,9 @@ def read_golden(path: Path | str) -> Golden:
 def check_golden(golden: Golden, *, tokenizer: Path, readers: Sequence[Reader]) -> Iterator[CheckResult]:
     """Hold a folder's tokenizer.json and its readers against its golden file."""
     digest = _sha256(tokenizer)
-    wrong = [] if digest == golden.tokenizer_sha256 else [("tokenizer.json", "the golden file was made with another one")]
+    wrong = (
+        [] if digest == golden.tokenizer_sha256 else [("tokenizer.json", "the golden file was made with another one")]
+    )
     yield judge(f"{NAME}: tokenizer.json", tested=1, failures=wrong, note=f"SHA-256 {digest[:16]}…")
     for reader in readers:
         yield _check_reader(golden, reader)

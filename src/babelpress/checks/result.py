@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from enum import Enum
 from typing import Any
 
+from babelpress.schema.choice import Choice
 
-class Status(str, Enum):
+
+class Status(Choice):
     """How a check ended."""
 
     PASS = "pass"
     FAIL = "fail"
     SKIPPED = "skipped"
-
-    def __str__(self) -> str:
-        return str(self.value)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from babelpress.checks.result import CheckReport, CheckResult, Status
 from babelpress.cli.app import app
 from babelpress.cli.shared import AsJson, FolderArgument, Quiet, Verbose, interruptible, out, print_json, set_up
 
-
 _STYLES = {Status.PASS: "green", Status.FAIL: "bold red", Status.SKIPPED: "dim"}
 
 

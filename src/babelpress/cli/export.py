@@ -21,6 +21,7 @@ from babelpress.cli.shared import (
     set_up,
     words,
 )
+from babelpress.schema.formats import FORMATS
 
 if TYPE_CHECKING:
     from babelpress.schema.exports import FloorError
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 @app.command("export", epilog="Example: [bold]babelpress export runs/demo/student --to onnx,onnx-int8[/bold]")
 def export_folder(
     folder: FolderArgument,
-    to: Annotated[
-        str, typer.Option("--to", metavar="A,B", help="onnx, onnx-fp16, onnx-int8, onnx-int8-vnni, onnx-q4.")
-    ] = "onnx,onnx-int8",
+    to: Annotated[str, typer.Option("--to", metavar="A,B", help=f"{', '.join(FORMATS)}.")] = "onnx,onnx-int8",
     text: Annotated[
         list[Path] | None, typer.Option("--text", metavar="FILE", help="Compare on this text, too: one a line.")
     ] = None,

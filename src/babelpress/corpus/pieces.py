@@ -14,9 +14,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from babelpress.corpus.sentence import Sentence, Split
+from babelpress.schema.languages import NO_LANGUAGE
 
 SOURCE = "teacher's pieces"
-LANGUAGE = "zxx"
 _META = "▁"
 _UNSPACED = {"CJK", "HIRAGANA", "KATAKANA", "THAI"}
 _LONGEST = 10  # words
@@ -36,7 +36,7 @@ def read_pieces(pieces: Sequence[str], *, texts: int, seed: int) -> Iterator[Sen
             if not decks[name]:
                 decks[name] = draw.sample(scripts[name], len(scripts[name]))
             chosen.append(decks[name].pop())
-        yield Sentence(("" if name in _UNSPACED else " ").join(chosen), LANGUAGE, SOURCE, split=Split.TRAIN)
+        yield Sentence(("" if name in _UNSPACED else " ").join(chosen), NO_LANGUAGE, SOURCE, split=Split.TRAIN)
 
 
 def words_by_script(pieces: Sequence[str]) -> dict[str, list[str]]:

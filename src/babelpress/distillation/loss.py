@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from babelpress.errors import TrainingError
 from babelpress.recipe import LossSection, Reduction
+from babelpress.schema.losses import LOSSES
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class SquaredError:
 
     reduction: Reduction = Reduction.SUM
 
+    @classmethod
+    def of(cls, section: LossSection) -> SquaredError:
+        """Return the term with the recipe's options."""
+        return cls(section.mse_reduction)
+
     def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         """Return the mean over the batch."""
         squared = (student - teacher).square().sum(dim=1).mean()
@@ -53,6 +59,11 @@ class Distance:
     LEAF (Vujanic and Rueckstiess 2025, arXiv 2509.12539) distils with it alone. Unit: length.
     """
 
+    @classmethod
+    def of(cls, _: LossSection) -> Distance:
+        """Return the term with the recipe's options."""
+        return cls()
+
     def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         """Return the mean over the batch; its gradient is 0 where the two are equal."""
         return torch.linalg.vector_norm(student - teacher, dim=1).mean()
@@ -61,6 +72,11 @@ class Distance:
 @dataclass(frozen=True)
 class CosineDistance:
     """1 - cosine of the two embeddings of a sentence. Unit: cosine."""
+
+    @classmethod
+    def of(cls, _: LossSection) -> CosineDistance:
+        """Return the term with the recipe's options."""
+        return cls()
 
     def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         """Return the mean over the batch."""
@@ -73,6 +89,11 @@ class SimilarityMatching:
 
     Similarity-preserving distillation (Tung and Mori 2019, arXiv 1907.09682), on cosines. Unit: squared cosine.
     """
+
+    @classmethod
+    def of(cls, _: LossSection) -> SimilarityMatching:
+        """Return the term with the recipe's options."""
+        return cls()
 
     def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         """Return the mean over the pairs; 0 for a batch of one."""
@@ -90,6 +111,11 @@ class ScoreDistribution:
     """
 
     temperature: float = 0.05
+
+    @classmethod
+    def of(cls, section: LossSection) -> ScoreDistribution:
+        """Return the term with the recipe's options."""
+        return cls(section.temperature)
 
     def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         """Return the mean over the batch; 0 for a batch of fewer than three."""
@@ -112,22 +138,24 @@ class HiddenMatching:
     two have other tokens; the student's come through a learned projection. Unit: squared length, of unit vectors.
     """
 
+    @classmethod
+    def of(cls, _: LossSection) -> HiddenMatching:
+        """Return the term with the recipe's options."""
+        return cls()
+
     def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         """Compare states of shape (batch, layers, width); return the mean over batch and layers."""
         own, wanted = (functional.normalize(states, dim=-1) for states in (student, teacher))
         return (own - wanted).square().sum(-1).mean()
 
 
-def terms_of(weights: LossSection) -> dict[str, tuple[float, Term]]:
-    """Return the terms with a weight above 0 that compare sentence embeddings."""
-    every: dict[str, tuple[float, Term]] = {
-        "mse": (weights.mse, SquaredError(weights.mse_reduction)),
-        "l2": (weights.l2, Distance()),
-        "cosine": (weights.cosine, CosineDistance()),
-        "similarity": (weights.similarity, SimilarityMatching()),
-        "distribution": (weights.distribution, ScoreDistribution(weights.temperature)),
+def terms_of(section: LossSection, *, hidden: bool = False) -> dict[str, tuple[float, Term]]:
+    """Return weight and term of those with a weight above 0: of sentence embeddings, or of hidden states."""
+    return {
+        name: (weight, LOSSES[name].build(section))
+        for name, weight in section.weights().items()
+        if LOSSES[name].hidden is hidden
     }
-    return {name: (weight, term) for name, (weight, term) in every.items() if weight > 0}
 
 
 class DistillationLoss:
@@ -146,8 +174,8 @@ class DistillationLoss:
             raise TrainingError(
                 f"distillation.loss.matryoshka asks for {too_long[0]} dimensions, the embeddings have {dimensions}"
             )
-        self._weights = weights
         self._terms = terms_of(weights)
+        self._hidden_terms = terms_of(weights, hidden=True)
         self._dimensions = (dimensions, *(short for short in weights.matryoshka if short < dimensions))
         centred = sample if weights.centre else None
         self._means = {
@@ -161,19 +189,21 @@ class DistillationLoss:
     ) -> LossParts:  # fmt: skip
         """Compare embeddings, and mean hidden states (student's, teacher's) where there are any."""
         student, teacher = student.float(), teacher.float()
-        found: dict[str, torch.Tensor] = {}
+        values: dict[str, torch.Tensor] = {}
         total = torch.zeros((), device=student.device)
         for dimensions in self._dimensions:
-            own, wanted = (self._unit(every[:, :dimensions]) for every in (student, teacher))
+            ours, theirs = (self._unit(every[:, :dimensions]) for every in (student, teacher))
             for name, (weight, term) in self._terms.items():
-                value = term(own, wanted)
+                value = term(ours, theirs)
                 total = total + weight / len(self._dimensions) * value
-                found[name if dimensions == self._dimensions[0] else f"{name}@{dimensions}"] = value.detach()
-        if hidden is not None and self._weights.hidden > 0:
-            value = HiddenMatching()(hidden[0].float(), hidden[1].float())
-            total = total + self._weights.hidden * value
-            found["hidden"] = value.detach()
-        return LossParts(total, found)
+                values[name if dimensions == self._dimensions[0] else f"{name}@{dimensions}"] = value.detach()
+        if hidden is not None:
+            ours, theirs = (states.float() for states in hidden)
+            for name, (weight, term) in self._hidden_terms.items():
+                value = term(ours, theirs)
+                total = total + weight * value
+                values[name] = value.detach()
+        return LossParts(total, values)
 
     def _unit(self, embeddings: torch.Tensor) -> torch.Tensor:
         unit = functional.normalize(embeddings, dim=1)

@@ -12,23 +12,31 @@ from babelpress.recipe import DistillationSection
 _ADAM_BETAS = (0.9, 0.999)
 
 
-def make_optimizer(parameters: dict[str, torch.nn.Parameter], settings: DistillationSection) -> torch.optim.AdamW:
-    """Return AdamW (Loshchilov and Hutter 2019) in its fused form."""
-    groups = parameter_groups(parameters, weight_decay=settings.weight_decay, embedding_rate=settings.embedding_rate)
+def make_optimizer(
+    parameters: dict[str, torch.nn.Parameter], settings: DistillationSection, *, embeddings: tuple[str, ...]
+) -> torch.optim.AdamW:
+    """Return AdamW (Loshchilov and Hutter 2019) in its fused form; `embeddings` are prefixes of names."""
+    groups = parameter_groups(
+        parameters, embeddings=embeddings, weight_decay=settings.weight_decay, embedding_rate=settings.embedding_rate
+    )
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=_ADAM_BETAS, fused=True)
 
 
 def parameter_groups(
-    parameters: dict[str, torch.nn.Parameter], *, weight_decay: float, embedding_rate: float = 1.0
+    parameters: dict[str, torch.nn.Parameter],
+    *,
+    embeddings: tuple[str, ...],
+    weight_decay: float,
+    embedding_rate: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Return the optimizer's groups, each with a `rate` that multiplies the learning rate.
 
     Only matrices decay, embeddings apart: decay would pull the rows of pieces that are never seen towards 0.
     """
-    embeddings = {name for name in parameters if name.startswith("embeddings.")}
-    matrices = [value for name, value in parameters.items() if value.ndim > 1 and name not in embeddings]
-    vectors = [value for name, value in parameters.items() if value.ndim == 1 and name not in embeddings]
-    rows = [value for name, value in parameters.items() if name in embeddings]
+    others = {name: value for name, value in parameters.items() if not name.startswith(embeddings)}
+    matrices = [value for value in others.values() if value.ndim > 1]
+    vectors = [value for value in others.values() if value.ndim == 1]
+    rows = [value for name, value in parameters.items() if name.startswith(embeddings)]
     groups = [(matrices, weight_decay, 1.0), (vectors, 0.0, 1.0), (rows, 0.0, embedding_rate)]
     return [{"params": params, "weight_decay": decay, "rate": rate} for params, decay, rate in groups]
 

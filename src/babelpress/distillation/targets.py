@@ -20,7 +20,8 @@ import torch
 from numpy.typing import NDArray
 
 from babelpress.architectures.encoders import load_encoder
-from babelpress.architectures.packed import PackedEncoder, pack
+from babelpress.architectures.packed import pack
+from babelpress.architectures.padded import open_encoder
 from babelpress.corpus.build import count_rows
 from babelpress.corpus.sentence import Split
 from babelpress.distillation.parts import Part, Values, find_part, part_path
@@ -262,11 +263,11 @@ class _Encoder:
             spec.teacher.folder, trust_remote_code=spec.teacher.trust_remote_code, device=processes.device()
         )
         self._device = next(self._model.parameters()).device
-        self._encoder = PackedEncoder(self._model)
+        self._encoder = open_encoder(self._model)
 
     def use(self, precision: str) -> None:
         """Set the number format of the matrix products."""
-        self._encoder = PackedEncoder(self._model, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+        self._encoder = open_encoder(self._model, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
 
     def choose(self, wanted: TargetPrecision) -> dict[str, str]:
         """Return the number format, and how faithful bf16 is to fp32 on a sample, where that was measured."""

@@ -23,15 +23,6 @@ logger = logging.getLogger(__name__)
 EVERY = 20  # steps
 
 
-def multiplications(*, tokens: int, layers: int, width: int, inner: int) -> float:
-    """Return the floating-point operations of the matrix products of a training step: forward and twice that back.
-
-    Per token and layer: queries, keys, values and output (4 width squared) and the two of the inner layer, each two
-    operations; attention itself, a few percent for texts of some dozen tokens, is left out.
-    """
-    return 3.0 * 2.0 * tokens * layers * (4 * width * width + 2 * width * inner)
-
-
 @dataclass
 class Log:
     """Means of the last steps, written every few of them; behind a resume no step stands there twice.

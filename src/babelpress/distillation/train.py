@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from babelpress.architectures.encoders import load_encoder
-from babelpress.architectures.packed import width_of
+from babelpress.architectures.encoders import load_encoder, width_of
 from babelpress.distillation.average import Average
 from babelpress.distillation.batches import BatchPlan
 from babelpress.distillation.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -31,7 +30,7 @@ from babelpress.distillation.feed import Batch, Part, TrainingText, batches_from
 from babelpress.distillation.loss import DistillationLoss, LossParts
 from babelpress.distillation.precision import DTYPES, training_precision
 from babelpress.distillation.schedule import learning_rate, make_optimizer, set_rate
-from babelpress.distillation.tracking import Log, multiplications
+from babelpress.distillation.tracking import Log
 from babelpress.distillation.trainee import PROJECTION, Trainee, is_projection
 from babelpress.errors import Stopped, TrainingError
 from babelpress.recipe import DistillationSection, Precision
@@ -119,7 +118,7 @@ def train_student(
         while progress.epoch < settings.epochs and not _stalled(progress, settings.patience):
             for batch in batches_from(
                 train, plan, epoch=progress.epoch, position=progress.position, tokens=engine.part_tokens,
-                hidden=settings.loss.hidden > 0,
+                hidden=settings.loss.compares_hidden_states(),
             ):  # fmt: skip
                 rate = learning_rate(
                     progress.step, total=total, peak=settings.learning_rate, warmup=settings.warmup,
@@ -159,12 +158,12 @@ def make_engine(pruned: Path, folder: Path, *, train: TrainingText, settings: Di
     precision = training_precision(settings.precision, accelerator.device, width=width_of(model))
     settings = settings.model_copy(update={"precision": processes.from_main(precision)})
     targets = train.targets
-    width = targets.hidden_width if settings.loss.hidden > 0 else 0
+    width = targets.hidden_width if settings.loss.compares_hidden_states() else 0
     trainee = Trainee(model, settings, dimensions=targets.dimensions, hidden_width=width).to(accelerator.device)
     if width and targets.gather(np.array([0]), name="hidden").shape[1] != trainee.encoder.layers:
         raise TrainingError("the targets hold hidden states of other layers than the student has; remove them")
     parameters = trainee.learned()
-    optimizer = make_optimizer(parameters, settings)
+    optimizer = make_optimizer(parameters, settings, embeddings=trainee.encoder.family.outside)
     loss = DistillationLoss(settings.loss, dimensions=targets.dimensions, sample=targets.sample())
     average = Average(parameters, decay=settings.average) if settings.average else None
     module, prepared = accelerator.prepare(trainee, optimizer)
@@ -243,7 +242,7 @@ def held_out_figures(engine: Engine, text: TrainingText) -> dict[str, float]:
     """Return loss, its terms, mean cosine and 5th-percentile cosine over a whole split."""
     lengths = text.tokens.lengths(np.arange(text.tokens.rows))
     order: NDArray[np.int64] = np.argsort(lengths, kind="stable")
-    hidden = engine.settings.loss.hidden > 0
+    hidden = engine.settings.loss.compares_hidden_states()
     cosines, sums = [], dict[str, float]()
     size = engine.settings.batch_size
     for start in range(0, len(order), size):
@@ -287,7 +286,7 @@ def _accelerator(settings: DistillationSection, folder: Path) -> Accelerator:
 
 def _open_log(engine: Engine, folder: Path, *, step: int) -> Log:
     encoder = engine.trainee.encoder
-    per_token = multiplications(tokens=1, layers=encoder.layers, width=encoder.width, inner=encoder.inner_width)
+    per_token = 3.0 * encoder.layers * encoder.family.layer_operations(encoder)
     peak = matrix_peak(engine.accelerator.device, DTYPES[engine.settings.precision])
     return Log(folder, engine.accelerator, step, per_token, peak)
 

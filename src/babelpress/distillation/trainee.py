@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from babelpress.architectures.packed import Packed, PackedEncoder
+from babelpress.architectures.packed import Packed
+from babelpress.architectures.padded import open_encoder
 from babelpress.distillation.precision import DTYPES
 from babelpress.recipe import DistillationSection
 
@@ -31,13 +32,13 @@ class Trainee(nn.Module):
         self, model: SentenceTransformer, settings: DistillationSection, *, dimensions: int, hidden_width: int = 0
     ) -> None:
         super().__init__()
-        self.encoder = PackedEncoder(
+        self.encoder = open_encoder(
             model, dtype=DTYPES[settings.precision], checkpointing=settings.gradient_checkpointing,
             compiled=settings.compile,
         )  # fmt: skip
         own = int(model.get_embedding_dimension() or 0)
         self.projection = _identity(own, dimensions) if own != dimensions else None
-        layers, width = self.encoder.layers, self.encoder.width
+        layers, width = self.encoder.layers, self.encoder.hidden
         self._layers = range(layers if hidden_width else 0)
         self.hidden_projections = nn.ModuleList([_identity(width, hidden_width) for _ in self._layers])
 
@@ -56,11 +57,12 @@ class Trainee(nn.Module):
     def learned(self) -> dict[str, nn.Parameter]:
         """Return what is trained: encoder's parameters by their names in model.safetensors, then projections.
 
-        The pooler takes no part in sentence embeddings, so it is left alone, as further modules are.
+        What sentence embeddings do not use (BERT's pooler) is left alone, as further modules are.
         """
         self.requires_grad_(False)
         first: Any = self.encoder.model[0]
-        chosen = {name: value for name, value in first.auto_model.named_parameters() if not name.startswith("pooler.")}
+        named = first.auto_model.named_parameters()
+        chosen = {name: value for name, value in named if not self.encoder.family.is_optional(name)}
         chosen |= {name: value for name, value in self.named_parameters() if name.startswith(_PROJECTIONS)}
         for parameter in chosen.values():
             parameter.requires_grad_(True)

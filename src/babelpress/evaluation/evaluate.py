@@ -57,9 +57,7 @@ def evaluate_models(
     `held_out` are texts by language that no model was trained on. `cache` keeps mteb's results, the replicates of
     scores and, where the settings allow tasks to fail, the failed ones (`read_missing`).
     """
-    encoders = {
-        name: load_encoder(model.folder, trust_remote_code=trust_remote_code) for name, model in models.items()
-    }
+    encoders = {name: load_encoder(model.folder, trust_remote_code=trust_remote_code) for name, model in models.items()}
     flat = [text for texts in held_out.values() for text in texts]
     measures = measure_models(encoders, held_out, sample=len(flat), batch_size=settings.batch_size)
     timed = evenly(flat, settings.speed_sentences)

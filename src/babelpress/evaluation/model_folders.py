@@ -9,10 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from babelpress.architectures import find_family
+from babelpress.architectures.bert import FAMILY as BERT
 from babelpress.errors import EvaluationError, HubError
+from babelpress.schema.model_files import model_bytes
 from babelpress.schema.results import STUDENT
 from babelpress.teacher import BUNDLED, FORMER_BUNDLED, download_model, locate_teacher
-from babelpress.utils.files import model_bytes, read_json
+from babelpress.utils.files import read_json
 from babelpress.utils.tensors import open_checkpoint
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
@@ -95,10 +98,12 @@ def model_facts(folder: Path) -> dict[str, Any]:
     checkpoint = open_checkpoint(folder)
     names = [name for name in checkpoint.names() if "position_ids" not in name]
     total = sum(checkpoint.size(name) for name in names)
-    pooler = sum(checkpoint.size(name) for name in names if ".pooler." in f".{name}")
+    family = find_family(config.get("model_type")) or BERT
+    optional = [name for name in names if any(f".{part}" in f".{name}" for part in family.optional)]
+    pooler = sum(map(checkpoint.size, optional))
     return {
-        "layers": config["num_hidden_layers"],
-        "dimensions": config["hidden_size"],
+        "layers": config[family.keys.layers],
+        "dimensions": config[family.keys.hidden],
         "vocab_size": config["vocab_size"],
         "parameters": total,
         "parameters_without_pooler": total - pooler,

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from babelpress.architectures.encoders import encode_texts
-from babelpress.architectures.packed import packs
+from babelpress.architectures.packed import parts_of
 from babelpress.corpus.bundled import load_meanings
 
 if TYPE_CHECKING:
@@ -45,26 +45,25 @@ class LayerCalibration:
 
 
 def calibrate(model: SentenceTransformer) -> tuple[LayerCalibration, ...]:
-    """Return what every layer needs; nothing for encoders that `packs` does not know."""
-    if not packs(model):
+    """Return what every layer needs; nothing for encoders without a packed pass."""
+    parts = parts_of(model)
+    if parts is None:
         return ()
-    first: Any = model[0]
-    layers = list(first.auto_model.encoder.layer)
-    parts = [(layer.attention.self.query, layer.intermediate.dense, layer.output.dense) for layer in layers]
-    largest = _largest_inputs(model, [product for own in parts for product in own])
-    found = []
-    for place, layer in enumerate(layers):
+    products = [product for layer in parts.layers for product in (layer.query, layer.inner, layer.output)]
+    largest = _largest_inputs(model, products)
+    calibrations = []
+    for place, layer in enumerate(parts.layers):
         attention, feed_forward, units = largest[3 * place : 3 * place + 3]
-        own, outliers = layer.attention.self, choose_outliers(units)
+        outliers = choose_outliers(units)
         others = [unit for unit in range(len(units)) if unit not in outliers]
-        found.append(
+        calibrations.append(
             LayerCalibration(
                 outliers,
-                balance(attention, _largest_weights(own.query.weight, own.key.weight, own.value.weight)),
-                balance(feed_forward, _largest_weights(layer.intermediate.dense.weight[others])),
+                balance(attention, _largest_weights(layer.query.weight, layer.key.weight, layer.value.weight)),
+                balance(feed_forward, _largest_weights(layer.inner.weight[others])),
             )
         )
-    return tuple(found)
+    return tuple(calibrations)
 
 
 def choose_outliers(largest: Channels) -> tuple[int, ...]:

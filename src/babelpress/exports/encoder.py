@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from babelpress.errors import ExportError
 from babelpress.exports.session import open_session
-from babelpress.schema.formats import choose_formats, need_packages
+from babelpress.schema.formats import ONNX_INSTALL, choose_formats, need_package
 from babelpress.utils.model_folder import transformer_folder
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class OnnxEncoder:
 
         Raises ExportError for a folder without this export, and where a package is missing.
         """
-        need_packages("onnxruntime")
+        need_package("onnxruntime", install=ONNX_INSTALL)
         (chosen,) = choose_formats([export])
         folder = Path(folder)
         file = folder / chosen.file

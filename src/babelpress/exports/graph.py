@@ -17,7 +17,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from babelpress.architectures.packed import packs
+from babelpress.architectures import find_family
+from babelpress.architectures.family import EncoderParts, LayerParts
 from babelpress.errors import ExportError
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ _APART = "outlier"  # part of the names of weights that outlier units have of th
 class SentenceGraph(nn.Module):
     """A whole SentenceTransformer as a function of ids and mask.
 
-    Encoders that `packs` knows are written anew, smaller for every runtime: queries, keys and values are one product,
-    the only token type is part of the position table, the mask is a sum. Others are run as transformers runs them.
-    With `half`, the encoder is fp16; outputs and the sums of the pooling stay fp32. With `calibration`, which only
-    encoders that `packs` knows have, activations are ready for 8 bits, but for products that `is_apart` knows.
+    Encoders whose family gives their parts are written anew, smaller for every runtime: queries, keys and values are
+    one product, the only token type is part of the position table, the mask is a sum. Others are run as transformers
+    runs them. With `half`, the encoder is fp16; outputs and the sums of the pooling stay fp32. With `calibration`,
+    which only those have, activations are ready for 8 bits, except in products that `is_apart` knows.
     """
 
     def __init__(
@@ -48,7 +49,9 @@ class SentenceGraph(nn.Module):
         super().__init__()
         first: Any = model[0]
         encoder = copy.deepcopy(first.auto_model)
-        self.encoder = _LeanEncoder(encoder, calibration) if packs(model) else _AsItIs(encoder)
+        family = find_family(encoder.config.model_type)
+        parts = family.parts(encoder) if family else None
+        self.encoder = _LeanEncoder(parts, calibration) if parts else _AsItIs(encoder)
         if half:
             self.encoder.half()
         self.pooling = nn.ModuleList(list(model)[1:])
@@ -64,21 +67,18 @@ class SentenceGraph(nn.Module):
 
 
 class _LeanEncoder(nn.Module):
-    """BERT's, RoBERTa's and XLM-RoBERTa's encoder without what a graph need not hold."""
+    """An encoder with absolute positions, without what a graph need not hold."""
 
-    def __init__(self, encoder: Any, calibration: Sequence[LayerCalibration]) -> None:
+    def __init__(self, parts: EncoderParts, calibration: Sequence[LayerCalibration]) -> None:
         super().__init__()
-        parts = encoder.embeddings
-        kind = parts.token_type_embeddings.weight[0]
-        self.heads = int(encoder.config.num_attention_heads)
-        # RoBERTa counts positions from behind the pad id, and gives pads none.
-        self.pad = None if encoder.config.model_type == "bert" else int(encoder.config.pad_token_id)
-        self.words = nn.Parameter(parts.word_embeddings.weight.detach().float())
-        self.positions = nn.Parameter((parts.position_embeddings.weight + kind).detach().float())
-        self.norm = parts.LayerNorm
-        layers = [_LeanLayer(layer, self.heads) for layer in encoder.encoder.layer]
-        for layer, own in zip(layers, calibration, strict=False):
-            layer.calibrate(own)
+        self.heads, self.pad = parts.heads, parts.pad
+        positions = parts.positions.weight if parts.types is None else parts.positions.weight + parts.types.weight[0]
+        self.words = nn.Parameter(parts.words.weight.detach().float())
+        self.positions = nn.Parameter(positions.detach().float())
+        self.norm = parts.norm
+        layers = [_LeanLayer(layer, self.heads) for layer in parts.layers]
+        for layer, values in zip(layers, calibration, strict=False):
+            layer.calibrate(values)
         self.layers = nn.ModuleList(layers)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
@@ -112,21 +112,20 @@ class _LeanEncoder(nn.Module):
 class _LeanLayer(nn.Module):
     """One layer, its three projections in one."""
 
-    def __init__(self, layer: Any, heads: int) -> None:
+    def __init__(self, layer: LayerParts, heads: int) -> None:
         super().__init__()
-        attention = layer.attention.self
         self.heads = heads
-        self.width = attention.query.out_features
+        self.width = layer.query.out_features
         # The scale of the scores is part of the queries' weights.
         scale = (self.width // heads) ** -0.5
-        three = (attention.query, attention.key, attention.value)
-        self.mixed = nn.Linear(attention.query.in_features, 3 * self.width)
+        three = (layer.query, layer.key, layer.value)
+        self.mixed = nn.Linear(layer.query.in_features, 3 * self.width)
         factors = (scale, 1.0, 1.0)
         with torch.no_grad():
             self.mixed.weight.copy_(torch.cat([p.weight * f for p, f in zip(three, factors, strict=True)]))
             self.mixed.bias.copy_(torch.cat([p.bias * f for p, f in zip(three, factors, strict=True)]))
-        self.attended, self.attended_norm = layer.attention.output.dense, layer.attention.output.LayerNorm
-        self.inner, self.outer, self.outer_norm = layer.intermediate.dense, layer.output.dense, layer.output.LayerNorm
+        self.attended, self.attended_norm = layer.attention_output, layer.attention_norm
+        self.inner, self.outer, self.outer_norm = layer.inner, layer.output, layer.norm
         self.before: nn.Parameter | None = None  # what states are multiplied by before the first product, for 8 bits
         self.between: nn.Parameter | None = None  # and before the feed-forward part
         self.outlier_inner: nn.Linear | None = None

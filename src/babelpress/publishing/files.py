@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from babelpress.errors import BabelpressError
+from babelpress.schema.formats import FORMATS
 
 CARD = "README.md"
 _NEEDED = ("modules.json", "tokenizer.json", CARD)
-_KINDS = (".json", ".jpg", ".md", ".onnx", ".onnx_data", ".png", ".safetensors", ".svg", ".txt", ".yaml")
+_KINDS = (".json", ".jpg", ".md", ".onnx_data", ".png", ".safetensors", ".svg", ".txt", ".yaml")
 _NAMES = ("LICENCE", "LICENSE", "NOTICE")
 _TEXT = (".json", ".md", ".txt", ".yaml")
 _VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt")  # pieces of text, which may look like anything
@@ -87,8 +88,9 @@ def _fault(path: Path, name: str, folder: Path) -> str:
         return ""
     if not path.is_file():
         return "is no ordinary file"
-    if path.suffix not in _KINDS and path.name not in _NAMES:
-        return f"is of a kind that is not published (only {', '.join((*_KINDS, *_NAMES))} are)"
+    kinds = sorted({*_KINDS, *(Path(chosen.file).suffix for chosen in FORMATS.values())})
+    if path.suffix not in kinds and path.name not in _NAMES:
+        return f"is of a kind that is not published (only {', '.join((*kinds, *_NAMES))} are)"
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from babelpress.evaluation.intervals.means import BUNDLED_KINDS, Groups, TaskMean, count_means, group_by_kind, kept
 from babelpress.evaluation.tasks.entries import Entry
-from babelpress.recipe import DistillationSection, LossSection, Recipe
+from babelpress.recipe import DistillationSection, Recipe
 from babelpress.reports.card_measures import (
     closeness_rows,
     disturbed_rows,
@@ -24,6 +25,8 @@ from babelpress.reports.licences import UNKNOWN, list_credits, student_licence, 
 from babelpress.reports.metadata import build_metadata, model_id
 from babelpress.reports.speed_table import how_timed
 from babelpress.reports.style import language_name
+from babelpress.reports.training import trained_sentences
+from babelpress.schema.losses import loss_words
 from babelpress.schema.results import ModelResult, Results
 from babelpress.schema.suites import find_suite
 from babelpress.student.layers import LayerPlan
@@ -67,6 +70,8 @@ def render_card(
         teacher_link=teacher_link(teacher),
         teacher_result=original,
         teacher_fp32_bytes=4 * original.parameters,
+        student_fp32_bytes=4 * student.parameters,
+        trained_on=trained_sentences(recipe, results),
         pruned=results.models["pruned"],
         student=student,
         closeness=closeness_rows(results.models["pruned"], student),
@@ -94,7 +99,7 @@ def render_card(
         module_words=_module_words(teacher),
         licence_text=_licence_text(recipe, teacher),
         credits=list_credits(recipe, teacher),
-        loss_words=_loss_words(recipe.distillation.loss),
+        loss_words=loss_words(recipe.distillation.loss),
         schedule_words=_schedule_words(recipe.distillation),
         trained_length=longest,
         beyond=measured_beyond(student, longest),
@@ -183,21 +188,6 @@ def _licence_text(recipe: Recipe, teacher: Teacher) -> str:
     return f"{licence.words}, {'as the recipe says' if recipe.card.licence else 'that of the teacher'}."
 
 
-def _loss_words(loss: LossSection) -> str:
-    """Return the terms that have a weight, with it, and how embeddings are taken."""
-    terms = {
-        f"MSE ({loss.mse}, {loss.mse_reduction} over dimensions)": loss.mse,
-        f"distance ({loss.l2})": loss.l2,
-        f"cosine ({loss.cosine})": loss.cosine,
-        f"similarities of pairs ({loss.similarity})": loss.similarity,
-        f"score distributions ({loss.distribution}, temperature {loss.temperature})": loss.distribution,
-        f"hidden states ({loss.hidden})": loss.hidden,
-    }
-    shorter = f", also of the first {' and '.join(map(str, loss.matryoshka))} dimensions" if loss.matryoshka else ""
-    centred = ", centred by the teacher's mean" if loss.centre else ""
-    return " + ".join(words for words, weight in terms.items() if weight) + centred + shorter
-
-
 def _schedule_words(settings: DistillationSection) -> str:
     """Return what a recipe adds to a plain half of a cosine over all sentences."""
     parts = [
@@ -217,5 +207,6 @@ def _long_words(settings: DistillationSection) -> str:
 
 
 def _prompt_words(prompts: tuple[str, ...]) -> str:
-    named = [f"`{prompt}`" if prompt else "no prompt" for prompt in prompts]
+    times = Counter(f"`{prompt}`" if prompt else "no prompt" for prompt in prompts)
+    named = [f"{name} ({count} of {len(prompts)})" if count > 1 else name for name, count in times.items()]
     return " and ".join(named) + (" in turn" if len(named) > 1 else "")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babelpress.recipe import LOSS_TERMS
 from babelpress.reports.style import INK, LINE, RUN_COLOURS, house_style, new_figure, save, tidy
+from babelpress.schema.losses import LOSSES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,7 +108,7 @@ def read_training(log: Path, *, most: int = _MOST) -> Training:
             continue
         step = int(figures.pop("step"))
         (held_out if any(name.startswith("held_out_") for name in line) else training).add(step, figures)
-        terms |= dict.fromkeys(name for name in figures if name.partition("@")[0] in LOSS_TERMS)
+        terms |= dict.fromkeys(name for name in figures if name.partition("@")[0] in LOSSES)
     return Training(training.curve(("loss", *terms, "lr")), held_out.curve((_HELD_OUT,)))
 
 

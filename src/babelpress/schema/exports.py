@@ -7,13 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from babelpress.errors import ExportError
-
-_NEXT = {  # what to try where an export is not near enough
-    "onnx-int8-vnni": "onnx-int8, which stays exact on this processor",
-    "onnx-q4": "onnx-int8, whose rows have 8 bits",
-    "onnx-int8": "onnx-fp16",
-    "onnx-fp16": "onnx",
-}
+from babelpress.schema.formats import FORMATS
 
 
 @dataclass(frozen=True)
@@ -96,8 +90,9 @@ class Missed:
     @property
     def words(self) -> str:
         """Say what was not reached and what to try instead."""
-        remedy = f"try {_NEXT[self.name]}" if self.name in _NEXT else "the graph is not the student's; report it"
-        return f"{self.name} is not near enough to the student: {'; '.join(self.faults)}; {remedy}"
+        known = FORMATS.get(self.name)
+        remedy = f"; {known.remedy}" if known else ""
+        return f"{self.name} differs too much from the student: {'; '.join(self.faults)}{remedy}"
 
 
 class FloorError(ExportError):

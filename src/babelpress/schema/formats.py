@@ -1,41 +1,68 @@
-"""What a student can be exported to: names, files, and how each is made of the fp32 graph."""
+"""What a student can be exported to: formats by name, each with everything that others need to know about it.
+
+`register_format` adds one to recipes, `--to`, its help, the stage, the card, the page and what `push` sends.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from babelpress.errors import ExportError
 from babelpress.schema.suites import did_you_mean
 
-EXTRA = "pip install 'babelpress[onnx]'"
-
 
 @dataclass(frozen=True)
 class Format:
-    """One export. `file` is where transformers.js looks for its `dtype`, below the student's folder.
+    """One export of a student.
 
-    `bits` is the width of the weights of products, `rows` that of the embedding table; `narrow` keeps sums of products
-    within what processors without VNNI can hold (`products.py`).
+    `file` is its place below the student's folder. `writer` names a class, `module:name`, that is made of the folder
+    once for all formats that share it. Its `prepare(student, formats)` takes the loaded SentenceTransformer, its
+    `write(format, file)` writes one format, and its `open(file)` returns the written file as a SentenceTransformer,
+    for the comparison with the student. `packages` are what writing needs, the
+    last of them runs the file; `install` is the command that brings them. `options` are the writer's own. `remedy` is
+    what to try where the export misses the limits.
     """
 
     name: str
     file: str
-    bits: int = 32
-    rows: int = 32
-    narrow: bool = False
+    writer: str
+    packages: tuple[str, ...]
+    install: str
+    remedy: str = "the graph is not the student's; report it"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """Return the folder below the student's that holds the file."""
+        return PurePosixPath(self.file).parts[0]
+
+    @property
+    def runtime(self) -> str:
+        """Return the package that runs the file."""
+        return self.packages[-1]
+
+    def check_packages(self) -> None:
+        """Raise ExportError, with what to install, where a package is missing."""
+        for package in self.packages:
+            need_package(package, install=self.install)
+
+    def open_writer(self, folder: Path) -> Any:
+        """Return the writer of a student's folder. Raises ExportError for one that it cannot write."""
+        module, _, name = self.writer.partition(":")
+        return getattr(import_module(module), name)(folder)
 
 
-FORMATS = {
-    one.name: one
-    for one in (
-        Format("onnx", "onnx/model.onnx"),
-        Format("onnx-fp16", "onnx/model_fp16.onnx", bits=16, rows=16),
-        Format("onnx-int8", "onnx/model_quantized.onnx", bits=8, rows=8, narrow=True),
-        Format("onnx-int8-vnni", "onnx/model_int8.onnx", bits=8, rows=8),
-        Format("onnx-q4", "onnx/model_q4.onnx", bits=8, rows=4, narrow=True),
-    )
-}
+FORMATS: dict[str, Format] = {}
+
+
+def register_format(chosen: Format) -> None:
+    """Add a format under its name."""
+    FORMATS[chosen.name] = chosen
 
 
 def choose_formats(names: Iterable[str]) -> list[Format]:
@@ -51,10 +78,43 @@ def choose_formats(names: Iterable[str]) -> list[Format]:
     return chosen
 
 
-def need_packages(*packages: str) -> None:
+def need_package(package: str, *, install: str) -> None:
     """Raise ExportError, with what to install, where a package is missing."""
-    from importlib.util import find_spec
+    if find_spec(package) is None:
+        raise ExportError(f"exports need {package}, which is not installed: {install}")
 
-    for package in packages:
-        if find_spec(package) is None:
-            raise ExportError(f"exports need {package}, which is not installed: {EXTRA}")
+
+# ONNX: `file` is where transformers.js looks for its `dtype`. `bits` is the width of the weights of products, `rows`
+# that of the embedding table; `narrow` keeps sums of products within what processors without VNNI can hold.
+ONNX_INSTALL = "pip install 'babelpress[onnx]'"
+_ONNX: dict[str, Any] = {
+    "writer": "babelpress.exports.onnx:OnnxWriter",
+    "packages": ("onnx", "onnxruntime"),
+    "install": ONNX_INSTALL,
+}
+for _format in (
+    Format("onnx", "onnx/model.onnx", **_ONNX, options={"bits": 32, "rows": 32}),
+    Format("onnx-fp16", "onnx/model_fp16.onnx", **_ONNX, options={"bits": 16, "rows": 16}, remedy="try onnx"),
+    Format(
+        "onnx-int8",
+        "onnx/model_quantized.onnx",
+        **_ONNX,
+        options={"bits": 8, "rows": 8, "narrow": True},
+        remedy="try onnx-fp16",
+    ),
+    Format(
+        "onnx-int8-vnni",
+        "onnx/model_int8.onnx",
+        **_ONNX,
+        options={"bits": 8, "rows": 8},
+        remedy="try onnx-int8, which stays exact on this processor",
+    ),
+    Format(
+        "onnx-q4",
+        "onnx/model_q4.onnx",
+        **_ONNX,
+        options={"bits": 8, "rows": 4, "narrow": True},
+        remedy="try onnx-int8, whose rows have 8 bits",
+    ),
+):
+    register_format(_format)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babelpress.corpus.sentence import Split
-from babelpress.recipe import DistillationSection, LossSection
+from babelpress.recipe import DistillationSection
+from babelpress.schema.losses import LOSSES
 from babelpress.stages import corpus, pruned, targets
 from babelpress.stages.engine import Stage
 from babelpress.stages.run import Run, dump
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 # Settings that came after 0.1. At their defaults they are left out of the key, so that older results stay valid.
 _ADDED = ("seed", "sentences", "embedding_rate", "cycles", "final_learning_rate", "average")
-_ADDED_LOSSES = ("l2",)
 
 
 def settings(run: Run) -> Any:
@@ -35,13 +35,12 @@ def dump_training(run: Run) -> Any:
     """
     settings = dump(run.recipe.distillation)
     del settings["trackers"]
-    for values, added, section in (
-        (settings, _ADDED, DistillationSection),
-        (settings["loss"], _ADDED_LOSSES, LossSection),
-    ):
-        for name in added:
-            if values[name] == section.model_fields[name].default:
-                del values[name]
+    for name in _ADDED:
+        if settings[name] == DistillationSection.model_fields[name].default:
+            del settings[name]
+    for name, term in LOSSES.items():
+        if term.late and settings["loss"].get(name) == term.default:
+            del settings["loss"][name]
     return settings
 
 

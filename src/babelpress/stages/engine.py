@@ -38,7 +38,8 @@ class Stage(Generic[Context]):
     `version` is raised when the code changes what the stage writes, so that older results are made again.
     Of several processes all work on a `shared` stage, one alone on any other. `present` says whether a finished stage
     has all that it should: what it keeps outside of its folder, what was left out for now. `wanted` says whether a
-    run has the stage at all. `formerly` is the name under which earlier versions kept it: their results are taken over.
+    run has the stage at all; `check` raises BabelpressError, before any work, for what the stage could not do.
+    `formerly` is the name under which earlier versions kept it: their results are taken over.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Stage(Generic[Context]):
     shared: bool = False
     present: Callable[[Context, Path], bool] = lambda context, folder: True
     wanted: Callable[[Context], bool] = lambda context: True
+    check: Callable[[Context], object] = lambda context: None
     formerly: str | None = None
 
     @property

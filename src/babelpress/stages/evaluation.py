@@ -82,6 +82,18 @@ def make(run: Run, folder: Path) -> dict[str, Any]:
     }
 
 
+def check(run: Run) -> None:
+    """Refuse unknown tasks and prompts that no task uses. Raises EvaluationError."""
+    from babelpress.evaluation.tasks.mteb_tasks import check_tasks
+    from babelpress.evaluation.tasks.scoring import check_prompts, check_prompts_used
+
+    section = run.recipe.evaluation
+    check_tasks(section.chosen_tasks())
+    if section.prompts:
+        check_prompts(section.prompts, said="evaluation.prompts")
+        check_prompts_used(section.prompts, section.chosen_tasks(), said="evaluation.prompts")
+
+
 STAGE = Stage(
     "evaluation",
     (pruned.STAGE, student.STAGE, corpus.STAGE),
@@ -90,4 +102,5 @@ STAGE = Stage(
     present=nothing_is_missing,
     resumable=True,
     version=4,
+    check=check,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from babelpress.corpus.sentence import Split
 from babelpress.exports.index import keep_exports, read_exports, remove_exports
 from babelpress.recipe import ExportSection
 from babelpress.schema.exports import Missed, Parity
+from babelpress.schema.formats import Format, choose_formats
 from babelpress.schema.results import STUDENT
 from babelpress.stages import corpus, evaluation, student
 from babelpress.stages.engine import Stage
@@ -38,23 +40,28 @@ def exported_tasks(run: Run) -> tuple[str, ...]:
     return run.recipe.evaluation.chosen_tasks() if tasks is None else tasks
 
 
+def check(run: Run) -> None:
+    """Refuse a format whose packages are missing. Raises ExportError."""
+    for chosen in choose_formats(run.recipe.export.formats):
+        chosen.check_packages()
+
+
 def make(run: Run, folder: Path) -> dict[str, Any]:
     """Write the exports, each scored as the student was; what misses the floor is left out and told of."""
     from babelpress.evaluation.fidelity.bundled import BITEXT
     from babelpress.exports.export import export_student
-    from babelpress.schema.formats import choose_formats
 
     remove_leftovers(folder)  # what a killed run was writing
-    section = run.recipe.export
+    section, formats = run.recipe.export, choose_formats(run.recipe.export.formats)
     wanted = (BITEXT, *exported_tasks(run))
     scores = {name: score.score for name, score in read_scores(run, STUDENT).items() if name in wanted}
     made = export_student(
-        run.path("student"), choose_formats(section.formats), texts=_texts(run), scores=scores,
+        run.path("student"), formats, texts=_texts(run), scores=scores,
         scorer=partial(_scores, run, folder / "mteb", tuple(scores)), floor=floor_of(section), into=folder,
     )  # fmt: skip
     remove_exports(folder, [one.name for one in made.missed])  # which it may have reached on another machine
     if made.missed:
-        write_json(folder / _MISSED, {**_measured_on(), "exports": [one.facts() for one in made.missed]})
+        write_json(folder / _MISSED, {**_measured_on(formats), "exports": [one.facts() for one in made.missed]})
     else:
         (folder / _MISSED).unlink(missing_ok=True)
     return {one.name: one.facts() for one in made.written} | {one.name: one.facts() for one in made.missed}
@@ -74,12 +81,13 @@ def nothing_was_missed(run: Run, folder: Path) -> bool:
 
     The same files give the same vectors again; only another processor or another ONNX Runtime may give others.
     """
-    file = folder / _MISSED
-    return not file.is_file() or read_json(file).items() >= _measured_on().items()
+    file, formats = folder / _MISSED, choose_formats(run.recipe.export.formats)
+    return not file.is_file() or read_json(file).items() >= _measured_on(formats).items()
 
 
-def _measured_on() -> dict[str, str]:
-    return {"processor": describe_machine()["processor"], "onnxruntime": version("onnxruntime")}
+def _measured_on(formats: Sequence[Format]) -> dict[str, str]:
+    runtimes = sorted({chosen.runtime for chosen in formats})
+    return {"processor": describe_machine()["processor"], **{package: version(package) for package in runtimes}}
 
 
 def floor_of(section: ExportSection) -> Any:
@@ -136,4 +144,5 @@ STAGE = Stage(
     resumable=True,
     version=2,
     wanted=lambda run: bool(run.recipe.export.formats),
+    check=check,
 )

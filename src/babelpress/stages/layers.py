@@ -51,4 +51,10 @@ def _embeddings_by_layer(run: Run) -> Any:
     return np.concatenate(parts, axis=1)
 
 
-STAGE = Stage("layers", (corpus.STAGE,), settings, make)
+def check(run: Run) -> None:
+    """Refuse layers that the teacher does not have. Raises PlanError."""
+    if run.recipe.layers.method is not LayerMethod.IMPORTANCE:
+        plan_layers(run.recipe.layers, layers=run.teacher.layers)
+
+
+STAGE = Stage("layers", (corpus.STAGE,), settings, make, check=check)

@@ -10,13 +10,10 @@ from pathlib import Path
 import yaml
 
 from babelpress.errors import BabelpressError
-from babelpress.recipe import LayerMethod, Recipe
-from babelpress.schema.formats import need_packages
-from babelpress.stages import STAGES
+from babelpress.recipe import Recipe
+from babelpress.stages import STAGES, stages_of
 from babelpress.stages.engine import run_stage, take_over
 from babelpress.stages.run import Run, dump
-from babelpress.stages.vocabulary import budget_rows
-from babelpress.student.layers import plan_layers
 from babelpress.teacher import read_teacher
 from babelpress.utils import processes
 from babelpress.utils.files import hold, write_text
@@ -30,8 +27,6 @@ def open_run(
     `teacher` is a local copy that stands in for the recipe's; it keeps the recipe's name. What runs share lies in
     `cache` beside the run's folder, or where BABELPRESS_CACHE says.
     """
-    from babelpress.evaluation.tasks.mteb_tasks import check_tasks
-
     if data_dir is not None and not data_dir.is_dir():
         raise BabelpressError(f"--data-dir {data_dir} is not a folder")
     section = recipe.teacher
@@ -44,28 +39,9 @@ def open_run(
     folder = output or Path("runs") / recipe.name
     cache = Path(os.environ.get("BABELPRESS_CACHE") or folder.parent / "cache")
     run = Run(recipe, folder, facts, data_dir, cache)
-    plan_early(run)
-    if recipe.export.formats:
-        need_packages("onnx", "onnxruntime")
-    tasks = recipe.evaluation.chosen_tasks()
-    check_tasks(tasks)
-    if recipe.evaluation.prompts:
-        from babelpress.evaluation.tasks.scoring import check_prompts, check_prompts_used
-
-        check_prompts(recipe.evaluation.prompts, said="evaluation.prompts")
-        check_prompts_used(recipe.evaluation.prompts, tasks, said="evaluation.prompts")
+    for name in stages_of(run):
+        STAGES[name].check(run)
     return run
-
-
-def plan_early(run: Run) -> None:
-    """Refuse what this teacher cannot give before an hour is spent. Raises PlanError or TeacherError."""
-    from babelpress.distillation.targets import check_length
-    from babelpress.distillation.texts import TextRules
-
-    if run.recipe.layers.method is not LayerMethod.IMPORTANCE:
-        plan_layers(run.recipe.layers, layers=run.teacher.layers)
-    budget_rows(run)
-    check_length(run.teacher, TextRules.of(run.recipe.distillation))
 
 
 def bring_up(run: Run, until: Iterable[str]) -> list[str]:

@@ -24,7 +24,7 @@ def targets_spec(run: Run) -> TargetsSpec:
     from babelpress.distillation.texts import TextRules
 
     settings = run.recipe.distillation
-    layers = LayerPlan.load(run.path("layers") / "plan.json").kept if settings.loss.hidden > 0 else ()
+    layers = LayerPlan.load(run.path("layers") / "plan.json").kept if settings.loss.compares_hidden_states() else ()
     corpus = run.path("corpus")
     return TargetsSpec(
         run.teacher, corpus, output_hash(corpus), TextRules.of(settings), layers, settings.target_precision,
@@ -65,6 +65,21 @@ def make(run: Run, folder: Path) -> dict[str, Any]:
     return {"rows": sum(rows.values()), **summary}
 
 
+def check(run: Run) -> None:
+    """Refuse lengths that the teacher does not read. Raises PlanError or TeacherError."""
+    from babelpress.distillation.targets import check_length
+    from babelpress.distillation.texts import TextRules
+
+    check_length(run.teacher, TextRules.of(run.recipe.distillation))
+
+
 STAGE = Stage(
-    "targets", (corpus.STAGE, layers.STAGE), settings, make, present=targets_are_there, shared=True, version=2
+    "targets",
+    (corpus.STAGE, layers.STAGE),
+    settings,
+    make,
+    present=targets_are_there,
+    check=check,
+    shared=True,
+    version=2,
 )

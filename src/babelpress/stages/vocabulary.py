@@ -76,4 +76,4 @@ def make(run: Run, folder: Path) -> dict[str, Any]:
     return {"rows": plan.rows, "kept": len(plan.kept), "new": len(plan.new_pieces), "unseen": plan.unseen}
 
 
-STAGE = Stage("vocabulary", (corpus.STAGE,), settings, make, shared=True, version=3)
+STAGE = Stage("vocabulary", (corpus.STAGE,), settings, make, shared=True, version=3, check=budget_rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from babelpress.architectures.family import Family
 from babelpress.errors import TrainingError
 from babelpress.recipe import NewRows, Pooler, SpecialText, StoredAs, StudentSection
 from babelpress.student.folder import (
@@ -32,9 +32,7 @@ from babelpress.vocabulary.surface import surface_of
 from babelpress.vocabulary.surgery import rewrite_tokenizer, without_special_text
 from babelpress.vocabulary.tokenizer_file import TokenizerFile, read_tokenizer_file
 
-WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 _SAVES = 8
-_LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)")
 
 
 def press_student(
@@ -55,13 +53,13 @@ def press_student(
     """
     tokenizer = read_tokenizer_file(teacher.folder / "tokenizer.json")
     weights = press_weights(
-        open_checkpoint(teacher.folder), tokenizer, prefix=teacher.prefix, layers=layers, vocabulary=vocabulary,
-        settings=settings, spelling=spelling, seed=seed,
+        open_checkpoint(teacher.folder), tokenizer, family=teacher.family, prefix=teacher.prefix, layers=layers,
+        vocabulary=vocabulary, settings=settings, spelling=spelling, seed=seed,
     )  # fmt: skip
     save_tensors(folder / "model.safetensors", weights)
     write_student_files(
         teacher, folder, tokenizer=rewrite_tokenizer(tokenizer, vocabulary), layers=layers, rows=vocabulary.rows,
-        has_pooler=any(name.startswith("pooler.") for name in weights), special_text=special_text,
+        has_pooler=any(map(teacher.family.is_optional, weights)), special_text=special_text,
     )  # fmt: skip
 
 
@@ -89,6 +87,7 @@ def press_weights(
     checkpoint: Checkpoint,
     tokenizer: TokenizerFile,
     *,
+    family: Family,
     prefix: str,
     layers: LayerPlan,
     vocabulary: VocabularyPlan,
@@ -96,8 +95,8 @@ def press_weights(
     spelling: Spelling | None = None,
     seed: int,
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the student's tensors by their bare names (no `bert.` before them)."""
-    matrix = prefix + WORD_EMBEDDINGS
+    """Return the student's tensors by their bare names (without `prefix`)."""
+    matrix = prefix + family.embeddings
     rows = checkpoint.read(matrix, rows=np.array(vocabulary.kept, dtype=np.int64))
     if settings.new_rows is NewRows.DROPPED:
         ids, surface = vocabulary.dropped.ids, surface_of(tokenizer)
@@ -112,16 +111,17 @@ def press_weights(
     rows = np.concatenate([rows[:split], new, rows[split:]])
     if spelling is not None:
         rows = fitted_rows(rows, spelling, lambda ids: checkpoint.read(matrix, rows=ids))
-    weights = {WORD_EMBEDDINGS: rows}
+    weights = {family.embeddings: rows}
     place = {old: new for new, old in enumerate(layers.kept)}
     for name in checkpoint.names():
         bare = name.removeprefix(prefix)
-        if not name.startswith(prefix) or bare == WORD_EMBEDDINGS or "position_ids" in bare:
+        if not name.startswith(prefix) or bare == family.embeddings or not family.is_parameter(bare):
             continue
-        if match := _LAYER.fullmatch(bare):
-            if (old := int(match.group(1))) in place:
-                weights[f"encoder.layer.{place[old]}.{match.group(2)}"] = checkpoint.read(name)
-        elif bare.startswith("embeddings.") or (bare.startswith("pooler.") and settings.pooler is Pooler.KEEP):
+        if layer := family.layer_of(bare):
+            number, rest = layer
+            if number in place:
+                weights[family.in_layer(place[number], rest)] = checkpoint.read(name)
+        elif settings.pooler is Pooler.KEEP or not family.is_optional(bare):
             weights[bare] = checkpoint.read(name)
     return weights
 
@@ -154,6 +154,7 @@ def write_student_files(
     )
     write_json(folder / "special_tokens_map.json", tokens)
     config = student_config(
+        teacher.family,
         read_json(source / "config.json"),
         tokenizer=tokenizer,
         tokens=tokens,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from babelpress.architectures.family import Family
 from babelpress.errors import TeacherError
 from babelpress.recipe import SpecialText
 from babelpress.teacher import Teacher
@@ -29,22 +30,6 @@ _ROLES = {
 }
 # Classes of transformers that pad on the left without saying so in any file.
 _PAD_LEFT = ("Gemma", "Llama", "CodeLlama", "Cohere", "Siglip2", "XLNet")
-# What a config keeps of the teacher's; everything else is a default or says where the teacher lay (B8).
-_CONFIG_KEYS = (
-    "model_type",
-    "attention_probs_dropout_prob",
-    "hidden_act",
-    "hidden_dropout_prob",
-    "hidden_size",
-    "initializer_range",
-    "intermediate_size",
-    "layer_norm_eps",
-    "max_position_embeddings",
-    "num_attention_heads",
-    "position_embedding_type",
-    "type_vocab_size",
-)
-_ARCHITECTURES = {"bert": "BertModel", "xlm-roberta": "XLMRobertaModel"}
 
 
 def special_tokens_map(tokenizer: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
@@ -102,29 +87,19 @@ def tokenizer_config(
 
 
 def student_config(
-    config: dict[str, Any], *, tokenizer: dict[str, Any], tokens: dict[str, Any], layers: int, rows: int
+    family: Family, config: dict[str, Any], *, tokenizer: dict[str, Any], tokens: dict[str, Any], layers: int, rows: int
 ) -> dict[str, Any]:
     """Return config.json with the new sizes and every token id that it holds.
 
     `pad_token_id` is the tokenizer's: with another, torch freezes that other row, in e5's case `<s>`
-    (FIELD_NOTES B3). Raises TeacherError where positions hang on it and it would change (B4).
+    (FIELD_NOTES B3). Raises TeacherError where positions are counted from it and it would change.
     """
     ids = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
-    kept = {key: config[key] for key in _CONFIG_KEYS if key in config}
-    for role in ("bos_token", "eos_token", "pad_token"):
-        if role in tokens:
-            text = tokens[role]["content"] if isinstance(tokens[role], dict) else tokens[role]
-            kept[f"{role}_id"] = ids[text]
-    if config["model_type"] == "xlm-roberta" and config.get("pad_token_id", 1) != kept["pad_token_id"]:
-        raise TeacherError(
-            f"config.json has pad_token_id {config.get('pad_token_id')}, the student's tokenizer "
-            f"{kept['pad_token_id']}; xlm-roberta counts positions from it, so every position would move"
-        )
+    roles = {role: tokens[role] for role in ("bos_token", "eos_token", "pad_token") if role in tokens}
+    texts = {role: token["content"] if isinstance(token, dict) else token for role, token in roles.items()}
+    token_ids = {f"{role}_id": ids[text] for role, text in texts.items()}
     return {
-        "architectures": [_ARCHITECTURES[config["model_type"]]],
-        **kept,
-        "num_hidden_layers": layers,
-        "vocab_size": rows,
+        **family.student_config(config, layers=layers, rows=rows, token_ids=token_ids),
         "tokenizer_class": TOKENIZER_CLASS,
         "torch_dtype": "float32",
     }
@@ -137,7 +112,9 @@ def sentence_bert_config(teacher: Teacher, *, pooler: bool) -> dict[str, Any]:
     it as missing at every load (B9).
     """
     config: dict[str, Any] = {"max_seq_length": teacher.max_length, "do_lower_case": False}
-    return config if pooler else {**config, "model_args": {"add_pooling_layer": False}}
+    if pooler or not teacher.family.optional:
+        return config
+    return {**config, "model_args": {"add_pooling_layer": False}}
 
 
 def sentence_transformers_config(teacher: Teacher) -> dict[str, Any]:

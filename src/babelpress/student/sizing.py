@@ -26,16 +26,9 @@ class Size:
         return self.weight_bytes / 2**20
 
 
-def layer_parameters(*, hidden: int, feed_forward: int) -> int:
-    """Count one BERT layer: four projections, two feed-forward matrices, two LayerNorms, all biases."""
-    attention = 4 * (hidden * hidden + hidden)
-    dense = hidden * feed_forward + feed_forward + feed_forward * hidden + hidden
-    return attention + dense + 2 * 2 * hidden
-
-
 def estimate_size(teacher: Teacher, *, layers: int, rows: int, pooler: bool) -> Size:
     """Count a student of this teacher with so many layers and embedding rows."""
-    per_layer = layer_parameters(hidden=teacher.hidden, feed_forward=teacher.feed_forward)
+    per_layer = teacher.family.layer_parameters(teacher)
     others = teacher.parameters_without_pooler - teacher.rows * teacher.hidden - teacher.layers * per_layer
     bare = others + rows * teacher.hidden + layers * per_layer
     own_pooler = teacher.parameters - teacher.parameters_without_pooler

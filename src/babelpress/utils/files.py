@@ -20,9 +20,8 @@ from babelpress.errors import BabelpressError
 logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
-# What a model's folder gains after it is made: cards and pictures, a stage's manifest, exports.
-_SHOWN = {".md", ".png", ".svg"}
-_GAINED = {"manifest.json", "onnx"}
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)
 
 
 def hash_file(path: Path) -> str:
@@ -60,10 +59,11 @@ def hash_folder(folder: Path) -> str:
     files = [
         path for path in list_files(folder) if not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
-    return hash_json([[str(path.relative_to(folder)), _hash_unless_known(path)] for path in files])
+    return hash_json([[str(path.relative_to(folder)), hash_unless_known(path)] for path in files])
 
 
-def _hash_unless_known(path: Path) -> str:
+def hash_unless_known(path: Path) -> str:
+    """Hash the content of a file, unless it was hashed before and has not changed since."""
     now = path.stat()
     return _hash_of(path.absolute(), now.st_size, now.st_mtime_ns)
 
@@ -71,30 +71,6 @@ def _hash_unless_known(path: Path) -> str:
 @lru_cache(maxsize=4096)
 def _hash_of(path: Path, size: int, changed: int) -> str:  # the last two make it another file
     return hash_file(path)
-
-
-def model_files(folder: Path) -> list[Path]:
-    """List what makes a model folder this model, sorted: without card, pictures, manifest, exports and hidden files.
-
-    A student is the same model before its card is written and after.
-    """
-    return [
-        path
-        for path in list_files(folder)
-        if path.suffix not in _SHOWN
-        and (parts := path.relative_to(folder).parts)[0] not in _GAINED
-        and not any(part.startswith(".") for part in parts)
-    ]
-
-
-def model_bytes(folder: Path) -> int:
-    """Return how many bytes a model folder's `model_files` take."""
-    return sum(file.stat().st_size for file in model_files(folder))
-
-
-def hash_model(folder: Path) -> str:
-    """Hash the names and contents of a model folder's `model_files`."""
-    return hash_json([[path.relative_to(folder).as_posix(), _hash_unless_known(path)] for path in model_files(folder)])
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -106,6 +82,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
+        temporary.chmod(0o666 & ~_UMASK)  # some libraries write files that nobody else can read
         sync(temporary)
         temporary.replace(path)
     except Exception as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,8 +152,17 @@ def _read_header(file: Path) -> dict[str, _Tensor]:
     except (SafetensorError, OSError, ValueError) as error:
         raise TeacherError(f"{file} is not a whole safetensors file: {error}") from None
     start = 8 + length
-    return {
-        name: _Tensor(file, entry["dtype"], tuple(entry["shape"]), start + entry["data_offsets"][0])
-        for name, entry in header.items()
-        if name != "__metadata__"
-    }
+    tensors: dict[str, _Tensor] = {}
+    for stored, entry in header.items():
+        if stored == "__metadata__":
+            continue
+        name = _current_name(stored)
+        if name in tensors:
+            raise TeacherError(f"{file}: {name} is there twice, once as {stored}; remove one of them")
+        tensors[name] = _Tensor(file, entry["dtype"], tuple(entry["shape"]), start + entry["data_offsets"][0])
+    return tensors
+
+
+def _current_name(stored: str) -> str:
+    """Return the name of today for a norm's parameter: checkpoints converted from TensorFlow say gamma and beta."""
+    return re.sub(r"\.beta$", ".bias", re.sub(r"\.gamma$", ".weight", stored))

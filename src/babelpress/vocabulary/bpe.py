@@ -69,12 +69,12 @@ class BpeLexicon:
         needed = BYTE_CHARACTERS if self.file.is_byte_level else BYTE_PIECES
         return tuple(piece for piece in needed if piece not in self.file.ids)
 
-    def duties(self, *, byte_fallback: bool) -> set[int]:
+    def required_ids(self, *, byte_fallback: bool) -> set[int]:
         """Return all bytes that the tokenizer has: of use only all together (FIELD_NOTES A4)."""
         needed = BYTE_CHARACTERS if self.file.is_byte_level else (META, *BYTE_PIECES)
         return {self.file.ids[piece] for piece in needed if piece in self.file.ids}
 
-    def needs(self, number: int) -> tuple[int, ...]:
+    def dependencies(self, number: int) -> tuple[int, ...]:
         """Return the two pieces that a piece is merged from."""
         left, right, whole = self._derived
         return (int(left[number]), int(right[number])) if whole[number] and left[number] >= 0 else ()
@@ -117,14 +117,14 @@ class BpeLexicon:
             number = -heapq.heappop(heap)[1]
             alive[number] = False
             left_over -= 1
-            for part in self.needs(number):
+            for part in self.dependencies(number):
                 used[part] += used[number]
                 users[part] -= 1
                 if users[part] == 0 and not must[part]:
                     heapq.heappush(heap, (used[part] + CHANGED * weights[part], -part))
         return alive
 
-    def use(self, weights: Weights, alive: Mask) -> Weights:
+    def usage(self, weights: Weights, alive: Mask) -> Weights:
         """Return how often each piece is used to spell the weighted ones, and at the end how many bytes are."""
         left, right, whole = self._derived
         used = np.append(weights, 0.0)
@@ -151,7 +151,7 @@ class BpeLexicon:
 
         def spell(number: int) -> list[int]:
             if number not in spelled:
-                below = self.needs(number)
+                below = self.dependencies(number)
                 if alive[number]:
                     spelled[number] = [number]
                 elif below:

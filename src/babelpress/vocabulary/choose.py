@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from babelpress.errors import PlanError
-from babelpress.recipe import VocabularyMethod, VocabularyObjective
+from babelpress.recipe import VocabularyMethod
+from babelpress.schema.objectives import FERTILITY, OBJECTIVES
 from babelpress.vocabulary.characters import Characters, wanted_characters
 from babelpress.vocabulary.count import PieceCounts
-from babelpress.vocabulary.lexicon import Lexicon, Mask, Weights, open_lexicon
+from babelpress.vocabulary.lexicon import Lexicon, Mask, Weights
+from babelpress.vocabulary.lexicons import open_lexicon
 from babelpress.vocabulary.plan import DroppedCharacters, LanguageCoverage, VocabularyPlan
 from babelpress.vocabulary.segment import Ints
 from babelpress.vocabulary.tokenizer_file import TokenizerFile
@@ -22,7 +24,7 @@ def plan_vocabulary(
     size: int | None = None,
     coverage: float | None = None,
     min_count: int = 1,
-    objective: VocabularyObjective = VocabularyObjective.FERTILITY,
+    objective: str = FERTILITY,
     language_exponent: float = 0.3,
     byte_fallback: bool = True,
     byte_rate: float = 0.001,
@@ -42,7 +44,7 @@ def plan_vocabulary(
     lexicon = open_lexicon(tokenizer)
     new = lexicon.fallback() if byte_fallback else ()
     wanted, missing = _alphabet_ids(characters or [], lexicon)
-    must = _mask(lexicon, tokenizer.named_ids | lexicon.duties(byte_fallback=byte_fallback) | wanted)
+    must = _mask(lexicon, tokenizer.named_ids | lexicon.required_ids(byte_fallback=byte_fallback) | wanted)
     must = lexicon.close(must)
     totals = counts.total()
     plain = tokenizer.plain_ids
@@ -149,20 +151,21 @@ def _first_characters(asked: dict[str, Characters], counts: PieceCounts, limit: 
     return set(sorted(spared, key=lambda number: (-spared[number], number))[: max(0, limit)])
 
 
-def _best(lexicon: Lexicon, weights: Weights, *, must: Mask, room: int, objective: VocabularyObjective) -> Mask:
+def _best(lexicon: Lexicon, weights: Weights, *, must: Mask, room: int, objective: str) -> Mask:
     """Return exactly `room` pieces: what the objective prefers of the counted, filled up with the uncounted."""
     counted = lexicon.close(must | (weights > 0))
-    if counted.sum() > room:
-        if objective is VocabularyObjective.FERTILITY:
-            kept = lexicon.keep_best(weights, must=must, room=room)
-        else:
-            kept = _most_frequent(lexicon, weights, must=must, room=room)
-    else:
-        kept = counted
+    too_many = counted.sum() > room
+    kept = OBJECTIVES[objective].choose(lexicon, weights, must=must, room=room) if too_many else counted
     return _filled(lexicon, kept, weights, room=room)
 
 
-def _most_frequent(lexicon: Lexicon, weights: Weights, *, must: Mask, room: int) -> Mask:
+def fewest_tokens(lexicon: Lexicon, weights: Weights, *, must: Mask, room: int) -> Mask:
+    """Return the pieces that spell the weighted ones in fewest tokens."""
+    return lexicon.keep_best(weights, must=must, room=room)
+
+
+def most_frequent(lexicon: Lexicon, weights: Weights, *, must: Mask, room: int) -> Mask:
+    """Return the most frequent pieces, each with those that it cannot be reached without."""
     kept = must.copy()
     left = room - int(kept.sum())
     for number in np.argsort(-weights, kind="stable").tolist():
@@ -182,7 +185,9 @@ def _chain(lexicon: Lexicon, number: int, kept: Mask) -> list[int]:
     chain = {number}
     front = [number]
     while front:
-        front = [part for piece in front for part in lexicon.needs(piece) if not kept[part] and part not in chain]
+        front = [
+            part for piece in front for part in lexicon.dependencies(piece) if not kept[part] and part not in chain
+        ]
         chain |= set(front)
     return sorted(chain)
 
@@ -197,7 +202,7 @@ def _filled(lexicon: Lexicon, kept: Mask, weights: Weights, *, room: int) -> Mas
     order = np.lexsort((-lexicon.prior(), ~single, -weights))
     reachable = lexicon.reachable()
     for number in order.tolist():
-        if left and reachable[number] and not kept[number] and all(kept[part] for part in lexicon.needs(number)):
+        if left and reachable[number] and not kept[number] and all(kept[part] for part in lexicon.dependencies(number)):
             kept[number] = True
             left -= 1
     if left:
@@ -238,7 +243,7 @@ def _coverage(
     result = {}
     for code, every in counts.pieces.items():
         total = int(every.sum())
-        used = lexicon.use((every * plain).astype(np.float64), kept)
+        used = lexicon.usage((every * plain).astype(np.float64), kept)
         used[:-1] += every * (~plain & kept)
         student = float(used.sum())
         byte_tokens = float(used[-1] + used[list(lexicon.file.byte_ids)].sum())

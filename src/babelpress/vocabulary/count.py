@@ -15,20 +15,19 @@ from dataclasses import dataclass
 from itertools import compress
 from operator import not_
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from babelpress.corpus.pieces import LANGUAGE as NO_LANGUAGE
+from babelpress.schema.languages import NO_LANGUAGE
 from babelpress.utils.progress import bar
 from babelpress.utils.tokenizer import load_tokenizer
 from babelpress.vocabulary import segment
 from babelpress.vocabulary.cuts import Cut, cut_of, joins, odd_texts, word_kinds
-from babelpress.vocabulary.lexicon import UnigramLexicon
 from babelpress.vocabulary.segment import Ints, Strings
 from babelpress.vocabulary.tokenizer_file import META, Family, TokenizerFile
+from babelpress.vocabulary.unigram import UnigramLexicon
 from babelpress.vocabulary.words import distinct_words
 
 # Characters of text that are counted at a time; more of them find more repetition.
@@ -162,7 +161,7 @@ class WordCounter:
     def _use(self, points: NDArray[np.int32], begins: Ints, ends: Ints, times: Ints, counts: Ints) -> None:
         lexicon = self._lexicon
         if lexicon is not None and len(begins):
-            segment.use_unigram(
+            segment.usage_unigram(
                 points, begins, ends, times, self._edges, lexicon.file.scores, self._everything,
                 lexicon.unknown, lexicon.file.unk_id, self._byte_ids, counts,
             )  # fmt: skip

@@ -234,7 +234,7 @@ def _longest(starts):
 
 
 @compiled
-def use_unigram(points, begins, ends, weights, edges, scores, alive, unknown, unk_id, byte_ids, used):
+def usage_unigram(points, begins, ends, weights, edges, scores, alive, unknown, unk_id, byte_ids, used):
     """Cut words by the living pieces and add each word's weight to the pieces that it uses.
 
     A run of unknown code points is one unknown piece, or its bytes where `byte_ids` has all 256.
@@ -262,7 +262,7 @@ def use_unigram(points, begins, ends, weights, edges, scores, alive, unknown, un
 
 
 @compiled
-def spare_unigram(points, starts, which, edges, scores, alive, unknown):
+def tokens_without_unigram(points, starts, which, edges, scores, alive, unknown):
     """Return how many tokens each of `which` pieces' own text takes without that piece."""
     longest = _longest(starts)
     total, begin, ident = np.empty(longest + 1), np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64)
@@ -275,8 +275,8 @@ def spare_unigram(points, starts, which, edges, scores, alive, unknown):
 
 
 @compiled
-def use_wordpiece(points, starts, inner, weights, start_trie, inner_trie, alive, used):
-    """Cut pieces (without their prefix; `inner` ones stand inside a word) by the living ones, as `use_unigram` does.
+def usage_wordpiece(points, starts, inner, weights, start_trie, inner_trie, alive, used):
+    """Cut pieces (without their prefix; `inner` ones stand inside a word) by the living ones, as `usage_unigram` does.
 
     The bytes of unknown code points are added behind the pieces, at `used[pieces]`.
     """
@@ -297,7 +297,7 @@ def use_wordpiece(points, starts, inner, weights, start_trie, inner_trie, alive,
 
 
 @compiled
-def spare_wordpiece(points, starts, inner, which, start_trie, inner_trie, alive):
+def tokens_without_wordpiece(points, starts, inner, which, start_trie, inner_trie, alive):
     """Return how many tokens each of `which` pieces' own text takes without that piece."""
     longest = _longest(starts)
     begin, ident = np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64)

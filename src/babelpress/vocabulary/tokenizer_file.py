@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babelpress.errors import BabelpressError, TeacherError
+from babelpress.schema.choice import Choice
 from babelpress.utils.files import read_json
 
 BYTE_PIECES = tuple(f"<0x{value:02X}>" for value in range(256))
 META = "▁"
 
 
-class Family(str, Enum):
+class Family(Choice):
     """How a tokenizer cuts a word: by the best path, by merges, or by the longest prefix."""
 
     UNIGRAM = "Unigram"
     BPE = "BPE"
     WORDPIECE = "WordPiece"
-
-    def __str__(self) -> str:
-        return str(self.value)
 
 
 @dataclass(frozen=True)

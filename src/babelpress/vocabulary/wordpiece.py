@@ -102,12 +102,12 @@ class WordPieceLexicon:
         isolates = any(part["type"] == "BertPreTokenizer" for part in parts_of(self.file.raw.get("pre_tokenizer")))
         return isolates and (character in string.punctuation or unicodedata.category(character).startswith("P"))
 
-    def duties(self, *, byte_fallback: bool) -> set[int]:
+    def required_ids(self, *, byte_fallback: bool) -> set[int]:
         """Return the ASCII characters, which are bytes of their own."""
         forms = [form for value in range(0x21, 0x7F) for form in self.forms(chr(value))] if byte_fallback else []
         return {self.file.ids[form] for form in forms if form in self.file.ids}
 
-    def needs(self, number: int) -> tuple[int, ...]:
+    def dependencies(self, number: int) -> tuple[int, ...]:
         """Return nothing: no piece hangs on another."""
         return ()
 
@@ -131,15 +131,15 @@ class WordPieceLexicon:
         """Return the pieces' probabilities by Zipf's law: trainers of WordPiece write the frequent ones first."""
         return 1.0 / np.arange(1.0, len(self.file.pieces) + 1.0)
 
-    def use(self, weights: Weights, alive: Mask) -> Weights:
+    def usage(self, weights: Weights, alive: Mask) -> Weights:
         """Return how often each piece is used to spell the weighted ones, and at the end how many bytes are."""
         used = np.zeros(len(self.file.pieces) + 1)
-        segment.use_wordpiece(self.texts.points, self.texts.starts, self.inner, weights, *self.tries, alive, used)
+        segment.usage_wordpiece(self.texts.points, self.texts.starts, self.inner, weights, *self.tries, alive, used)
         return used
 
-    def spare(self, which: Ints, alive: Mask) -> Weights:
+    def tokens_without(self, which: Ints, alive: Mask) -> Weights:
         """Return how many tokens each of these pieces' own texts takes without it."""
-        found: Weights = segment.spare_wordpiece(
+        found: Weights = segment.tokens_without_wordpiece(
             self.texts.points, self.texts.starts, self.inner, which, *self.tries, alive
         )
         return found

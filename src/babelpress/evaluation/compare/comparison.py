@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import Enum
 from typing import Any
 
 from babelpress.evaluation.intervals.bootstrap import Interval
 from babelpress.evaluation.intervals.replicates import Replicates
+from babelpress.schema.choice import Choice
 from babelpress.schema.results import Score
 
 
-class SubsetRule(str, Enum):
+class SubsetRule(Choice):
     """What a task's score is the mean of: the subsets that all models have, or all that the model has, as on a card."""
 
     COMMON = "common"
     ALL = "all"
-
-    def __str__(self) -> str:
-        return str(self.value)
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,10 @@ from babelpress.evaluation.tasks.mteb_tasks import check_tasks
 from babelpress.evaluation.tasks.progress import TaskClock, track_tasks
 from babelpress.evaluation.tasks.run import TaskScore
 from babelpress.evaluation.tasks.scoring import ScoringSettings, Subject, check_prompts, check_prompts_used, run_tasks
+from babelpress.schema.model_files import hash_model
 from babelpress.schema.results import STUDENT, TEACHER, ModelResult, Results, Score
 from babelpress.schema.suites import did_you_mean, find_suite
-from babelpress.utils.files import hash_folder, hash_json, hash_model, read_json
+from babelpress.utils.files import hash_folder, hash_json, read_json
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -101,8 +102,7 @@ def plan_scores(
 
 
 def check_model(text: str, wanted: Wanted) -> str:
-    """Return a model's name. Raises EvaluationError for no model, and for a folder without tasks to score it on.
-    """
+    """Return a model's name. Raises EvaluationError for no model, and for a folder without tasks to score it on."""
     if text.startswith(PUBLISHED):
         return find_published(text.removeprefix(PUBLISHED)).name
     folder = find_model(text)

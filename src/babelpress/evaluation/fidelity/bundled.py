@@ -30,7 +30,7 @@ def bundled_texts(languages: tuple[str, ...], *, sentences: int | None = None) -
     return {code: [meaning.texts[code] for meaning in meanings] for code in have}
 
 
-def embedded_scores(
+def bundled_scores(
     encode: Mapping[str, Callable[[list[str]], Embeddings]], languages: tuple[str, ...]
 ) -> dict[str, tuple[dict[str, Score], Rows]]:
     """Return the scores on the embedded sentences, and retrieval's replicates."""
@@ -68,7 +68,9 @@ def score_bitext(vectors: dict[str, NDArray[np.float32]]) -> tuple[Score, Rows]:
     """
     hits = bitext_hits(vectors)
     rows = {
-        ("test", pair): make_row(ScoreStatistic(mean_of(values), len(values)), float(values.mean()), seed=(BITEXT, "test"))
+        ("test", pair): make_row(
+            ScoreStatistic(mean_of(values), len(values)), float(values.mean()), seed=(BITEXT, "test")
+        )
         for pair, values in hits.items()
     }
     score = Score(

@@ -122,7 +122,9 @@ def macro_f1(gold: ArrayLike, predicted: ArrayLike) -> Statistic:
         scores = []
         for members, right in zip(guessed_members, hits, strict=True):
             sizes = true + counts @ members
-            per_class = np.divide(2 * ((counts * right) @ gold_members), sizes, out=np.zeros_like(sizes), where=sizes > 0)
+            per_class = np.divide(
+                2 * ((counts * right) @ gold_members), sizes, out=np.zeros_like(sizes), where=sizes > 0
+            )
             scores.append(per_class.sum(axis=1) / (sizes > 0).sum(axis=1))
         return np.asarray(np.mean(scores, axis=0))
 

@@ -13,14 +13,14 @@ from typing import Any
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.fidelity.shares import evenly
 from babelpress.evaluation.model_folders import distinct_names, need_model
-from babelpress.evaluation.speed.worker import Request
 from babelpress.evaluation.speed.child import Child
+from babelpress.evaluation.speed.worker import Request
+from babelpress.schema.model_files import model_bytes
 from babelpress.schema.results import Speed, Spread
-from babelpress.utils.files import model_bytes
 from babelpress.utils.progress import bar
 
 ROUNDS, SINGLES = 5, 40
-TEXT_LIMIT = 20_000  # lines that are read of a file
+_MOST_LINES = 20_000  # read from a file of texts
 COMMAND = (sys.executable, "-m", "babelpress.evaluation.speed.worker")
 
 
@@ -95,7 +95,7 @@ def report_speed(
     if text is None:
         texts = [line for meaning in held_out_meanings() for line in meaning.texts.values()]
     else:
-        texts = first_lines(text, limit=TEXT_LIMIT)
+        texts = first_lines(text, limit=_MOST_LINES)
     chosen = evenly(texts, sentences)
     speeds = measure_speed(folders, chosen, rounds=rounds)
     sizes = {name: model_bytes(folder) for name, folder in folders.items()}

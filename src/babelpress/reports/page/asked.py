@@ -7,14 +7,9 @@ from markupsafe import Markup
 
 from babelpress.evaluation.intervals.means import Groups
 from babelpress.recipe import (
-    LOSS_TERMS,
     DistillationSection,
-    KeptRows,
     LayerMethod,
-    LossSection,
-    NewRows,
     Recipe,
-    VocabularyObjective,
     VocabularySection,
 )
 from babelpress.reports.page.blocks import Details, Section, Terms
@@ -27,20 +22,9 @@ from babelpress.reports.page.wording import (
     percent,
     plural,
 )
+from babelpress.schema.losses import loss_words
+from babelpress.schema.objectives import OBJECTIVES
 from babelpress.schema.suites import find_suite
-
-_NEW_ROWS = {
-    NewRows.NOISE: "new rows start from the mean of the kept rows and noise",
-    NewRows.DROPPED: "new rows start from the rows of dropped pieces that they help to spell",
-}
-_KEPT_ROWS = {
-    KeptRows.TEACHER: "kept rows from the teacher's own",
-    KeptRows.FITTED: "kept rows from the teacher's, fitted to spell dropped pieces",
-}
-_OBJECTIVE = {
-    VocabularyObjective.FERTILITY: "so that text is shortest in tokens",
-    VocabularyObjective.FREQUENCY: "the most frequent pieces",
-}
 
 
 def tell_recipe(facts: PageFacts) -> Section:
@@ -52,7 +36,7 @@ def tell_recipe(facts: PageFacts) -> Section:
         ("Languages", f"{len(recipe.languages)}: {languages}"),
         ("Layers", _layer_words(facts)),
         ("Vocabulary", _vocabulary_words(recipe.vocabulary)),
-        ("Embedding rows", f"{_NEW_ROWS[recipe.student.new_rows]}; {_KEPT_ROWS[recipe.student.kept_rows]}"),
+        ("Embedding rows", f"{recipe.student.new_rows.words}; {recipe.student.kept_rows.words}"),
         ("Loss", loss_words(recipe.distillation.loss)),
         ("Distillation", _training_words(recipe.distillation)),
         ("Texts", _text_words(recipe.distillation)),
@@ -83,7 +67,7 @@ def _layer_words(facts: PageFacts) -> str:
 
 
 def _vocabulary_words(section: VocabularySection) -> str:
-    chosen = _OBJECTIVE[section.objective]  # of pieces for a budget; a coverage takes the most frequent ones
+    chosen = OBJECTIVES[section.objective].words  # of pieces for a budget; a coverage takes the most frequent ones
     if section.size is not None:
         wanted = f"{section.size:,} rows, {chosen}"
     elif section.mib is not None:
@@ -93,19 +77,6 @@ def _vocabulary_words(section: VocabularySection) -> str:
         wanted = f"{percent(share)} of every language's tokens" if share is not None else "every piece that is in use"
     fallback = "byte fallback" if section.byte_fallback else "no byte fallback"
     return f"{wanted}; languages weigh as their share to the power {section.language_exponent:g}; {fallback}"
-
-
-def loss_words(loss: LossSection) -> str:
-    """Return the terms that have a weight, and how embeddings are taken."""
-    terms = [f"{name} {getattr(loss, name):g}" for name in LOSS_TERMS]
-    with_weight = [term for term in terms if getattr(loss, term.split()[0])]
-    extra = [
-        f"squares: {loss.mse_reduction} over dimensions" if loss.mse else "",
-        f"temperature {loss.temperature:g}" if loss.distribution else "",
-        "centred by the teacher's mean" if loss.centre else "",
-        f"also of the first {listed([str(own) for own in loss.matryoshka])} dimensions" if loss.matryoshka else "",
-    ]
-    return "; ".join([" + ".join(with_weight), *filter(None, extra)])
 
 
 def _training_words(settings: DistillationSection) -> str:

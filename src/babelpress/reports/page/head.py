@@ -19,13 +19,14 @@ from babelpress.reports.page.wording import (
     times,
     whole,
 )
+from babelpress.reports.training import trained_sentences
 
 
 def say_what_it_is(facts: PageFacts) -> Markup:
     """Return the one sentence that says what was pressed into what."""
     student, original = facts.student, facts.original
     name = link(facts.teacher_page, facts.teacher_name) if facts.teacher_page else facts.teacher_name
-    trained = facts.results.corpus.get("splits", {}).get("train")
+    trained = trained_sentences(facts.recipe, facts.results)
     text = Markup("{}, pressed from {} to {} and from {} to {} embedding rows").format(
         name, original.layers, plural(student.layers, "layer"), whole(original.vocab_size), whole(student.vocab_size)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from babelpress.architectures.family import LayerWidths
 from babelpress.reports.page.blocks import Block, Cell, Chapter, Column, Prose, Row, Section, Table
 from babelpress.reports.page.drawings import Bar, Bars, LayerBox, Part, Strip
 from babelpress.reports.page.facts import PageFacts
@@ -17,7 +18,6 @@ from babelpress.reports.page.wording import (
     whole,
 )
 from babelpress.schema.results import ModelResult
-from babelpress.student.sizing import layer_parameters
 from babelpress.vocabulary.fertility import LanguageFertility
 from babelpress.vocabulary.plan import LanguageCoverage
 
@@ -134,7 +134,7 @@ def count_parts(facts: PageFacts, model: ModelResult) -> dict[str, int]:
     width = model.dimensions
     parts = {
         "token embeddings": model.vocab_size * width,
-        "layers": model.layers * layer_parameters(hidden=width, feed_forward=facts.teacher.feed_forward),
+        "layers": model.layers * facts.teacher.family.layer_parameters(LayerWidths(width, facts.teacher.feed_forward)),
         "pooler": model.parameters - model.parameters_without_pooler,
     }
     parts["positions and the rest"] = model.parameters - sum(parts.values())

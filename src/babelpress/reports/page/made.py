@@ -5,6 +5,7 @@ from __future__ import annotations
 from babelpress.reports.page.blocks import Cell, Column, Prose, Row, Section, Table, Terms, present
 from babelpress.reports.page.facts import PageFacts
 from babelpress.reports.page.wording import decimal, duration, language, listed, mib, plural, whole
+from babelpress.reports.training import trained_sentences
 
 
 def tell_cost(facts: PageFacts) -> Section:
@@ -29,7 +30,6 @@ def _part(value: float, whole_value: float) -> float | None:
 
 def _cost_terms(facts: PageFacts) -> tuple[tuple[str, str], ...]:
     training, machine = facts.results.distillation, facts.results.machine
-    splits = facts.results.corpus.get("splits", {})
     rows = facts.manifests.get("targets", {}).get("counts", {}).get("rows")
     where = (
         machine["processor"], f"{machine['threads']} threads on {plural(machine['cores'], 'core')}",
@@ -38,7 +38,7 @@ def _cost_terms(facts: PageFacts) -> tuple[tuple[str, str], ...]:
     length = f"{plural(training['epochs'], 'epoch')}, {training['steps']:,} steps"
     best = f"those of epoch {training['best_epoch'] + 1}, held-out loss {decimal(training['best_loss'], 4)}"
     return (
-        ("Trained on", f"{whole(splits.get('train'))} sentences, {length}"),
+        ("Trained on", f"{whole(trained_sentences(facts.recipe, facts.results))} sentences, {length}"),
         ("Weights that were kept", best),
         ("Teacher's embeddings", f"{whole(rows)} sentences, {mib(facts.target_bytes)} on disk"),
         ("Machine", ", ".join(where)),
