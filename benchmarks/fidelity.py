@@ -25,10 +25,11 @@ from babelpress.student.build import press_student
 from babelpress.student.layers import LayerPlan
 from babelpress.student.rows import Spelling
 from babelpress.teacher import Teacher, read_teacher
+from babelpress.utils.tokenizer import open_tokenizer
 from babelpress.vocabulary import bpe, lexicon
 from babelpress.vocabulary.alphabet import alphabet
 from babelpress.vocabulary.choose import plan_vocabulary, spell_dropped
-from babelpress.vocabulary.count import PieceCounts, count_pieces, open_tokenizer
+from babelpress.vocabulary.count import PieceCounts, count_pieces
 from babelpress.vocabulary.tokenizer_file import TokenizerFile, read_tokenizer_file
 from benchmarks.text import LANGUAGES, batches, split_folder
 
@@ -101,7 +102,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/benchmarks"))
     arguments = parser.parse_args()
     text = split_folder(arguments.corpus, arguments.work)
-    teacher = read_teacher("embedded")
+    teacher = read_teacher("bundled")
     file = read_tokenizer_file(teacher.folder / "tokenizer.json")
     cache = arguments.work / "embedded-count.npz"
     if not cache.is_file():

@@ -39,7 +39,7 @@ from babelpress.exports.products import quantize_columns
 from babelpress.exports.session import open_session
 from babelpress.schema.formats import FORMATS, Format
 from babelpress.utils.machine import describe_machine
-from babelpress.vocabulary.count import open_tokenizer
+from babelpress.utils.tokenizer import open_tokenizer
 
 Batch = dict[str, NDArray[np.int64]]
 Columns = tuple[NDArray[np.int8], NDArray[np.float32]]

@@ -54,9 +54,9 @@ def time_statistics() -> None:
 
 
 def compare_errors(model: Path, data: Path, cache: Path, languages: tuple[str, ...]) -> None:
-    from babelpress.evaluation.compare.candidates import Wanted, score_candidates
+    from babelpress.evaluation.compare.models import Wanted, score_named
 
-    (found,) = score_candidates([str(model)], Wanted((TASK,), cache=cache, languages=languages, data_dir=data))
+    (found,) = score_named([str(model)], Wanted((TASK,), cache=cache, languages=languages, data_dir=data))
     replicates = found.replicates[TASK]
     alone = {subset: float(values.std()) for subset, values in replicates.subsets.items()}
     together = replicates.over(list(alone))

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from babelpress.architectures.encoders import load_encoder
-from babelpress.evaluation.compare.candidates import locate_models
+from babelpress.evaluation.compare.models import locate_models
 from babelpress.evaluation.fidelity.given_texts import read_given
 from babelpress.evaluation.fidelity.intrinsic import normalised
 from babelpress.evaluation.fidelity.lengths import long_texts
@@ -37,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     texts = read_given([arguments.text], languages=LANGUAGES)
-    models = {name: load_encoder(path) for name, path in locate_models(arguments.students, "embedded").items()}
+    models = {name: load_encoder(path) for name, path in locate_models(arguments.students, "bundled").items()}
     wall, cpu = time.perf_counter(), time.process_time()
     measure_models(models, texts, sample=arguments.sample)
     print(

@@ -186,7 +186,7 @@ def _measure(run: Run, folder: Path, given: argparse.Namespace) -> dict[str, flo
     model = load_encoder(folder)
     teacher = load_encoder(run.teacher.folder)
     held_out = texts_by_language(run.path("corpus"), Split.TEST)
-    near = measure_models({"teacher": teacher, "model": model}, held_out, sample=1600, disturbed=64)["model"]
+    near = measure_models({"teacher": teacher, "model": model}, held_out, sample=1600, perturbed=64)["model"]
     long = {each.tokens: each.cosine for each in near.by_length if each.tokens in LONG}
     sts = _dev_scores(model, given.data_dir)
     hits = _bitext(lambda texts: encode_texts(model, texts, batch_size=64), given.parallel)

@@ -28,7 +28,7 @@ from babelpress.schema.recipe_text import read_recipe_text, shipped_recipes
 SMALL = """
 name: small
 languages: [en, ko]
-teacher: {model: embedded}
+teacher: {model: bundled}
 corpus:
   sources:
     - {kind: bundled, variants: 1}
@@ -436,7 +436,7 @@ def test_every_shipped_recipe_loads_under_its_own_name():
 
 def test_the_demo_needs_no_hub():
     demo = Recipe.load("demo")
-    assert demo.teacher.model == "embedded"
+    assert demo.teacher.model == "bundled"
     assert {source.kind for source in demo.corpus.sources} <= {"bundled", "pieces"}
     assert demo.evaluation.chosen_tasks() == ()
     assert demo.visualization.source is None

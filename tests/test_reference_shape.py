@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from babelpress import load_run, press
-from babelpress.evaluation.evaluate import model_facts
+from babelpress.evaluation.model_folders import model_facts
 from babelpress.stages.run import read_plans
 from babelpress.utils.files import read_json
 from babelpress.utils.tensors import open_checkpoint

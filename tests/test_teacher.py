@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from babelpress.errors import BabelpressError, HubError, TeacherError
-from babelpress.teacher import EMBEDDED, EMBEDDED_ID, locate_teacher, read_teacher
+from babelpress.teacher import BUNDLED, BUNDLED_ID, locate_teacher, read_teacher
 from babelpress.utils.tensors import open_checkpoint
 from tests.tiny import make_teacher, words
 
@@ -202,8 +202,8 @@ def test_the_commit_of_a_hub_snapshot_is_its_revision(tmp_path):
 
 
 def test_the_embedded_teacher_is_whole_and_named_after_its_id():
-    facts = read_teacher(EMBEDDED)
-    assert (facts.name, facts.tokenizer_kind) == (EMBEDDED_ID, "Unigram")
+    facts = read_teacher(BUNDLED)
+    assert (facts.name, facts.tokenizer_kind) == (BUNDLED_ID, "Unigram")
     assert facts.rows >= facts.pieces
 
 

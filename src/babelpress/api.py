@@ -244,7 +244,7 @@ def export(
     must reach; None writes whatever comes out. One below is not written, the others are; then FloorError is raised,
     which has both. Raises ExportError where nothing can be exported.
     """
-    from babelpress.evaluation.fidelity.embedded import all_languages
+    from babelpress.evaluation.fidelity.bundled import all_languages
     from babelpress.exports.export import export_student
     from babelpress.exports.scoring import parity_texts, translation_score
     from babelpress.schema.formats import choose_formats
@@ -286,9 +286,9 @@ def compare(
     `query` is for retrieval and reranking alone).
     Raises BabelpressError before any model is run, where that is possible.
     """
-    from babelpress.evaluation.compare.candidates import plan_scores, score_candidates
-    from babelpress.evaluation.compare.compare import compare_scores, distinct_names
-    from babelpress.evaluation.model_folders import find_model
+    from babelpress.evaluation.compare.compare import compare_scores
+    from babelpress.evaluation.compare.models import plan_scores, score_named
+    from babelpress.evaluation.model_folders import distinct_names, find_model
 
     rules = [str(rule) for rule in SubsetRule]
     if subsets not in rules:
@@ -298,9 +298,9 @@ def compare(
         data_dir=Path(data_dir) if data_dir else None, cache=Path(cache),
         prompts=prompts or {}, batch_size=batch_size, against=against,
     )  # fmt: skip
-    scored = score_candidates(models, wanted)
+    scored = score_named(models, wanted)
     if against is not None and against in models:  # as it was given, instead of as it is shown
-        against = distinct_names(one.name for one in scored)[list(models).index(against)]
+        against = distinct_names(model.name for model in scored)[list(models).index(against)]
     used = wanted.prompts if any(find_model(model) for model in models) else None
     return compare_scores(scored, against=against, groups=groups, rule=SubsetRule(subsets), prompts=used)
 
@@ -321,7 +321,7 @@ def measure(
     any model is run, where that is possible.
     """
     from babelpress.architectures.encoders import load_encoder
-    from babelpress.evaluation.compare.candidates import locate_models
+    from babelpress.evaluation.compare.models import locate_models
     from babelpress.evaluation.fidelity.given_texts import read_given
     from babelpress.evaluation.fidelity.measures import measure_models
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,10 @@ from babelpress.utils.files import hash_file, hash_json, inside, read_json
 from babelpress.utils.tensors import Checkpoint, open_checkpoint
 from babelpress.vocabulary.tokenizer_file import read_tokenizer_file
 
-EMBEDDED = "embedded"
-EMBEDDED_ID = "babelpress/reference-teacher"
+BUNDLED, FORMER_BUNDLED = "bundled", "embedded"  # the teacher inside the package; its name up to version 0.1
+BUNDLED_ID = "babelpress/reference-teacher"
+
+logger = logging.getLogger(__name__)
 
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 _IGNORED = (
@@ -97,11 +101,13 @@ class Teacher:
 
 
 def locate_teacher(model: str, *, revision: str | None = None) -> Path:
-    """Return the local folder of a teacher: the embedded one, a folder, or a snapshot of the hub.
+    """Return the local folder of a teacher: the bundled one, a folder, or a snapshot of the hub.
 
     Raises TeacherError for a name that is neither, HubError where the hub cannot be reached.
     """
-    if model == EMBEDDED:
+    if model in (BUNDLED, FORMER_BUNDLED):
+        if model == FORMER_BUNDLED:
+            _warn_of_former_name()
         return Path(str(resources.files("babelpress") / "assets" / "teacher"))
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -112,6 +118,11 @@ def locate_teacher(model: str, *, revision: str | None = None) -> Path:
         return download_model(model, revision)
     except HubError as error:
         raise HubError(f"{error}; give a local copy with --teacher PATH") from error
+
+
+@cache
+def _warn_of_former_name() -> None:
+    logger.warning("the bundled teacher is called %s now; the name %s will go", BUNDLED, FORMER_BUNDLED)
 
 
 def download_model(model: str, revision: str | None = None) -> Path:
@@ -141,7 +152,11 @@ def read_teacher(
     """
     folder = locate_teacher(model, revision=revision)
     name = name or (
-        EMBEDDED_ID if model == EMBEDDED else model if not Path(model).expanduser().exists() else folder.resolve().name
+        BUNDLED_ID
+        if model in (BUNDLED, FORMER_BUNDLED)
+        else model
+        if not Path(model).expanduser().exists()
+        else folder.resolve().name
     )
     config = _read_object(folder, "config.json")
     _refuse_own_code(config, name=name, trust_remote_code=trust_remote_code)

@@ -14,7 +14,7 @@ from babelpress.architectures.padded import PaddedEncoder, open_encoder
 from babelpress.distillation.schedule import make_optimizer
 from babelpress.distillation.trainee import Trainee
 from babelpress.errors import TeacherError
-from babelpress.evaluation.evaluate import model_facts
+from babelpress.evaluation.model_folders import model_facts
 from babelpress.exports.graph import trace_graph
 from babelpress.exports.runtime import graph_encoder
 from babelpress.student.sizing import estimate_size

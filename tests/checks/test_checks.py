@@ -14,17 +14,22 @@ import numpy as np
 import pytest
 
 from babelpress import press
-from babelpress.checks import against, ids, literals
-from babelpress.checks.files import check_files
-from babelpress.checks.reachable import check_reachable, unreachable_pieces
-from babelpress.checks.readers import AUTO, RUST, Reader, open_plain, open_readers
+from babelpress.checks import comparison, consistency, encoding
+from babelpress.checks.consistency import check_files
+from babelpress.checks.encoding import (
+    check_agreement,
+    check_reachable,
+    check_round_trip,
+    check_totality,
+    scalar_values,
+    unreachable_pieces,
+)
+from babelpress.checks.readers import AUTO, RUST, Reader, open_readers
 from babelpress.checks.result import CheckReport, CheckResult, Status
-from babelpress.checks.round_trip import check_agreement, check_round_trip
 from babelpress.checks.run import Side, open_side, run_checks
-from babelpress.checks.surface import Spaces, space_rule
-from babelpress.checks.texts import generate
-from babelpress.checks.totality import check_totality, scalar_values
+from babelpress.checks.texts import Spaces, generate, literal_texts, space_rule
 from babelpress.errors import BabelpressError
+from babelpress.utils.tokenizer import open_tokenizer
 from babelpress.vocabulary.tokenizer_file import parse_tokenizer
 from tests.checks import break_json, make_student, student_tokenizer
 from tests.distillation import write_recipe
@@ -58,7 +63,7 @@ def broken(good, tmp_path):
 
 
 def rust(side: Side) -> Reader:
-    return Reader(RUST, open_plain(side.home / "tokenizer.json"))
+    return Reader(RUST, open_tokenizer(side.home / "tokenizer.json"))
 
 
 def total(side: Side, reader: Reader) -> CheckResult:
@@ -73,9 +78,9 @@ def round_trip(side: Side) -> CheckResult:
 
 
 def injection(side: Side, *readers: Reader) -> CheckResult:
-    return literals.check_no_injection(
+    return encoding.check_no_injection(
         side.file, readers=readers or [rust(side)], normalizer=side.tokenizer.normalizer,
-        texts=literals.literal_texts(),
+        texts=literal_texts(),
     )  # fmt: skip
 
 
@@ -86,12 +91,12 @@ def files(side: Side, *names: str) -> CheckResult:
 
 def claims(side: Side, **places) -> CheckResult:
     settings = json.loads((side.home / "tokenizer_config.json").read_text(encoding="utf-8"))
-    roles = ids.role_texts(settings)
-    found = ids.file_claims(side.file) + ids.config_claims("config.json", side.config, roles=roles)
-    found += ids.tokenizer_config_claims(settings, tokens=None, ids=side.file.ids)
-    stated = ids.lengths(settings, sentence_config=side.read("sentence_bert_config.json"), readers=[])
-    options = {"stated": stated, "limit": ids.longest_input(side.config), "is_stable": True, **places}
-    return ids.check_ids(side.file, claims=found, **options)
+    roles = consistency.role_texts(settings)
+    found = consistency.file_claims(side.file) + consistency.config_claims("config.json", side.config, roles=roles)
+    found += consistency.tokenizer_config_claims(settings, tokens=None, ids=side.file.ids)
+    stated = consistency.lengths(settings, sentence_config=side.read("sentence_bert_config.json"), readers=[])
+    options = {"stated": stated, "limit": consistency.longest_input(side.config), "is_stable": True, **places}
+    return consistency.check_ids(side.file, claims=found, **options)
 
 
 # --- a good folder ------------------------------------------------------------------------------
@@ -299,20 +304,20 @@ def test_a_good_student_keeps_literals(good):
 
 def test_a_vocabulary_without_byte_names_passes():
     file = parse_tokenizer(FAMILIES["bpe_bytelevel"]())
-    found = literals.check_no_injection(file, readers=[], normalizer=None, texts=["<0x41>"])
+    found = encoding.check_no_injection(file, readers=[], normalizer=None, texts=["<0x41>"])
     assert (found.status, found.detail) == (Status.PASS, "no byte pieces by name")
 
 
 def special(side: Side) -> dict[str, bool]:
     tokens = {name: side.file.ids[name] for name in ("<s>", "</s>", "<mask>")}
-    return literals.become_special(lambda texts: rust(side).encode(texts, special=False), tokens)
+    return encoding.become_special(lambda texts: rust(side).encode(texts, special=False), tokens)
 
 
 def test_special_tokens_in_text_are_reported(good):
     became = special(open_side(good))
     assert became == {"<s>": True, "</s>": True, "<mask>": True}
-    alone = literals.check_special_text({"r": became}, claims_plain=False, teacher=None)
-    same = literals.check_special_text({"r": became}, claims_plain=False, teacher=became)
+    alone = encoding.check_special_text({"r": became}, claims_plain=False, teacher=None)
+    same = encoding.check_special_text({"r": became}, claims_plain=False, teacher=became)
     assert (alone.status, alone.detail) == (Status.PASS, "become special tokens")
     assert (same.status, same.detail) == (Status.PASS, "as the teacher: become special tokens")
 
@@ -328,13 +333,13 @@ def test_special_tokens_in_text_are_reported(good):
     ],
 )
 def test_special_tokens_are_judged_by_the_teachers(student, teacher, first):
-    found = literals.check_special_text({"r": student}, claims_plain=False, teacher=teacher)
+    found = encoding.check_special_text({"r": student}, claims_plain=False, teacher=teacher)
     assert found.first_failure == first
     assert (found.status is Status.FAIL) is (first is not None)
 
 
 def test_a_claim_of_plain_text_is_held_to(good):
-    found = literals.check_special_text({"r": special(open_side(good))}, claims_plain=True, teacher=None)
+    found = encoding.check_special_text({"r": special(open_side(good))}, claims_plain=True, teacher=None)
     assert (found.status, found.first_failure) == (Status.FAIL, "<s>")
 
 
@@ -394,12 +399,12 @@ def test_a_length_over_the_positions_fails(good):
 
 def test_positions_of_roberta_begin_behind_the_pad_b4():
     config = {"model_type": "xlm-roberta", "max_position_embeddings": 514, "pad_token_id": 1}
-    assert ids.longest_input(config) == 512
-    assert ids.longest_input({**config, "model_type": "bert"}) == 514
+    assert consistency.longest_input(config) == 512
+    assert consistency.longest_input({**config, "model_type": "bert"}) == 514
 
 
 def test_tokenizer_json_is_stable(good):
-    assert ids.is_stable((good / "tokenizer.json").read_text(encoding="utf-8"))
+    assert consistency.is_stable((good / "tokenizer.json").read_text(encoding="utf-8"))
 
 
 # --- reachable ----------------------------------------------------------------------------------
@@ -445,10 +450,10 @@ def test_an_outscored_unigram_piece_is_no_fault_of_the_press():
 # --- against the teacher ------------------------------------------------------------------------
 
 
-def covered(teacher: Side, student: Side) -> against.Covered:
-    kept = against.id_map(student.file, teacher=teacher.file)
+def covered(teacher: Side, student: Side) -> comparison.Covered:
+    kept = comparison.id_map(student.file, teacher=teacher.file)
     texts = [*TEXTS, "a <0x41>", "<s> a", *(piece.replace("▁", " ") for piece in student.file.pieces[4:60])]
-    return against.find_covered(texts, tokenizer=teacher.tokenizer, teacher=teacher.file, kept=kept)
+    return comparison.find_covered(texts, tokenizer=teacher.tokenizer, teacher=teacher.file, kept=kept)
 
 
 def test_only_texts_whose_pieces_were_all_kept_are_compared(good, tiny_teacher):
@@ -456,7 +461,7 @@ def test_only_texts_whose_pieces_were_all_kept_are_compared(good, tiny_teacher):
     found = covered(open_side(tiny_teacher), student)
     assert 20 < len(found.texts) < found.of
     assert not {"a <0x41>", "<s> a", "x 😀 y 𐎀"} & set(found.texts)
-    assert against.check_restriction(found, tokenizer=student.tokenizer).status is Status.PASS
+    assert comparison.check_restriction(found, tokenizer=student.tokenizer).status is Status.PASS
 
 
 def test_other_scores_change_the_cut():
@@ -465,9 +470,9 @@ def test_other_scores_change_the_cut():
     texts = [piece.replace("▁", " ") for piece in teacher.pieces[4:-1] if len(piece) > 3]
     for entry in raw["model"]["vocab"]:
         entry[1] = -90.0 if len(entry[0]) > 2 else entry[1]
-    kept = against.id_map(parse_tokenizer(raw), teacher=teacher)
-    found = against.find_covered(texts, tokenizer=tokenizer, teacher=teacher, kept=kept)
-    judged = against.check_restriction(found, tokenizer=tokenizer_of(raw))
+    kept = comparison.id_map(parse_tokenizer(raw), teacher=teacher)
+    found = comparison.find_covered(texts, tokenizer=tokenizer, teacher=teacher, kept=kept)
+    judged = comparison.check_restriction(found, tokenizer=tokenizer_of(raw))
     assert (judged.status, judged.tested) == (Status.FAIL, len(texts))
     assert judged.first_failure in texts[:3]
 
@@ -475,7 +480,7 @@ def test_other_scores_change_the_cut():
 def test_a_byte_level_student_of_a_wordpiece_is_read_in_stand_ins():
     teacher = parse_tokenizer(FAMILIES["wordpiece_bert"]())
     raw = copy.deepcopy(teacher.raw)
-    own = [against.byte_level_piece(piece, file=teacher) for piece in teacher.pieces[:200]]
+    own = [comparison.byte_level_piece(piece, file=teacher) for piece in teacher.pieces[:200]]
     raw["model"]["vocab"] = {piece: number for number, piece in enumerate(own)}
     raw["pre_tokenizer"] = {
         "type": "Sequence",
@@ -485,29 +490,29 @@ def test_a_byte_level_student_of_a_wordpiece_is_read_in_stand_ins():
         ],
     }
     student = parse_tokenizer(raw)
-    assert against.id_map(student, teacher=teacher) == {number: number for number in range(200)}
-    assert against.byte_level_piece("##é", file=teacher) == "##Ã©"
-    assert against.byte_level_piece("[CLS]", file=teacher) == "[CLS]"
+    assert comparison.id_map(student, teacher=teacher) == {number: number for number in range(200)}
+    assert comparison.byte_level_piece("##é", file=teacher) == "##Ã©"
+    assert comparison.byte_level_piece("[CLS]", file=teacher) == "[CLS]"
 
 
 def test_no_text_that_qualifies_is_a_skip(good):
-    found = against.check_restriction(against.Covered((), (), 9), tokenizer=open_side(good).tokenizer)
+    found = comparison.check_restriction(comparison.Covered((), (), 9), tokenizer=open_side(good).tokenizer)
     assert found.status is Status.SKIPPED
 
 
 def test_embeddings_off_by_more_than_the_limit_fail():
     teacher = np.full((3, 2), 0.5, np.float32)
     student = teacher.copy()
-    assert against.check_embeddings(["a", "b", "c"], student=student, teacher=teacher).status is Status.PASS
+    assert comparison.check_embeddings(["a", "b", "c"], student=student, teacher=teacher).status is Status.PASS
     student[1, 0] += 1e-5
-    found = against.check_embeddings(["a", "b", "c"], student=student, teacher=teacher)
+    found = comparison.check_embeddings(["a", "b", "c"], student=student, teacher=teacher)
     assert (found.status, found.first_failure) == (Status.FAIL, "b")
     student[0, 0] = np.nan
-    assert against.check_embeddings(["a", "b", "c"], student=student, teacher=teacher).first_failure == "a"
+    assert comparison.check_embeddings(["a", "b", "c"], student=student, teacher=teacher).first_failure == "a"
 
 
 def test_at_most_200_texts_are_embedded():
     texts = tuple(map(str, range(1000)))
-    found = against.sample(replace(against.Covered((), (), 0), texts=texts))
+    found = comparison.sample(replace(comparison.Covered((), (), 0), texts=texts))
     assert len(found) == 200
     assert found[0] == "0"

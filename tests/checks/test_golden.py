@@ -16,16 +16,16 @@ from babelpress.checks.golden import (
     GoldenCase,
     check_golden,
     compare_golden,
+    golden_texts,
     make_golden,
     read_golden,
     write_golden,
 )
-from babelpress.checks.golden_texts import golden_texts
 from babelpress.checks.readers import Reader, open_readers
 from babelpress.checks.result import Status
 from babelpress.checks.run import run_checks
 from babelpress.errors import BabelpressError
-from babelpress.evaluation.fidelity.embedded import all_languages
+from babelpress.evaluation.fidelity.bundled import all_languages
 from tests.checks import BYTES, break_json, make_student
 from tests.families import FAMILIES
 from tests.tiny import tokenizer_json

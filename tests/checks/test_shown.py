@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from babelpress.checks.result import CheckReport, CheckResult, Status
-from babelpress.checks.table import report_view
+from babelpress.cli.check import report_view
 from babelpress.corpus.sources import first_lines
 from babelpress.errors import SourceError
 

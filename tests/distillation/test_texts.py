@@ -17,7 +17,7 @@ from babelpress.corpus.sentence import Split
 from babelpress.distillation import texts as module
 from babelpress.distillation.texts import TextRules, TextShard, cut_shard, cut_texts, make_shard, read_shards
 from babelpress.teacher import read_teacher
-from babelpress.vocabulary.count import open_tokenizer
+from babelpress.utils.tokenizer import open_tokenizer
 from tests.distillation import section, write_corpus
 from tests.tiny import tokenizer_json
 
@@ -28,7 +28,7 @@ SENTENCE = "The doctor will see you after lunch."  # <s> The doctor will see you
 
 @pytest.fixture(scope="module")
 def tokenizer_path():
-    return read_teacher("embedded").folder / "tokenizer.json"
+    return read_teacher("bundled").folder / "tokenizer.json"
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from babelpress.distillation.texts import TextRules, read_shards
 from babelpress.distillation.tokens import TokenStore, build_token_store
 from babelpress.errors import TrainingError
 from babelpress.teacher import read_teacher
-from babelpress.vocabulary.count import open_tokenizer
+from babelpress.utils.tokenizer import open_tokenizer
 from tests.distillation.examples import (
     EVERY,
     HELD_OUT,

@@ -8,6 +8,7 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, f1_score
 
 from babelpress.evaluation.intervals.bootstrap import (
+    ScoreStatistic,
     average_precision,
     best_of,
     interval,
@@ -15,7 +16,6 @@ from babelpress.evaluation.intervals.bootstrap import (
     mean_of,
     resample,
     spearman,
-    whole,
 )
 from babelpress.utils.files import hash_json
 
@@ -123,7 +123,7 @@ BY_HAND = {
 @pytest.mark.parametrize("name", BY_HAND)
 def test_a_statistic_of_the_sentences_as_they_are_is_the_librarys(name):
     statistic, library = BY_HAND[name]
-    assert whole(statistic, 40) == pytest.approx(library(np.arange(40)), abs=1e-12)
+    assert ScoreStatistic(statistic, 40).score() == pytest.approx(library(np.arange(40)), abs=1e-12)
 
 
 @pytest.mark.parametrize("name", BY_HAND)
@@ -135,4 +135,6 @@ def test_a_statistic_of_every_resample_is_the_librarys(name):
 
 def test_classes_may_be_words():
     gold = np.array(["yes", "no", "yes"])
-    assert whole(macro_f1(gold, [["yes", "no", "no"]]), 3) == pytest.approx(2 / 3)  # 2/3 for each class
+    assert ScoreStatistic(macro_f1(gold, [["yes", "no", "no"]]), 3).score() == pytest.approx(
+        2 / 3
+    )  # 2/3 for each class

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.tasks.child import Child
+from babelpress.evaluation.speed.child import Child
 
 ECHO = "import sys\nfor line in sys.stdin: print(line, end='', flush=True)"
 
@@ -99,7 +99,7 @@ def test_a_process_imports_what_this_one_would(tmp_path, monkeypatch):
 
 PARENT = f"""
 import sys, time
-from babelpress.evaluation.tasks.child import Child
+from babelpress.evaluation.speed.child import Child
 with Child("a", [sys.executable, "-c", {ECHO!r}]) as one, Child("b", [sys.executable, "-c", {ECHO!r}]) as other:
     one.ask(1), other.ask(1)
     print(one.pid, other.pid, flush=True)

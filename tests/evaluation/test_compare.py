@@ -16,11 +16,11 @@ from safetensors.numpy import load_file
 
 from babelpress import api
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.compare.candidates import Wanted, score_candidates
 from babelpress.evaluation.compare.compare import compare_scores
 from babelpress.evaluation.compare.comparison import Comparison, Missing, Narrowed, Scored, SubsetRule
+from babelpress.evaluation.compare.models import Wanted, score_named
 from babelpress.evaluation.compare.published import published_models
-from babelpress.evaluation.fidelity.embedded import BITEXT, score_bitext
+from babelpress.evaluation.fidelity.bundled import BITEXT, score_bitext
 from babelpress.evaluation.intervals.replicates import Replicates
 from babelpress.evaluation.tasks.subset_names import subset_language
 from babelpress.reports.comparison import Form, comparison_view, notes, suites_view, to_csv, to_markdown
@@ -123,7 +123,7 @@ def test_languages_are_means_over_tasks_of_the_subsets_in_that_language():
     assert ([cell.score for cell in found.pairs.cells], found.pairs.count) == ([20, 10], 1)
 
 
-def embedded(name: str, **degrees: tuple[float, ...]) -> Scored:
+def bundled_scored(name: str, **degrees: tuple[float, ...]) -> Scored:
     """A model that embeds sentences of several languages at these angles."""
     angles = {code: np.radians(own) for code, own in degrees.items()}
     vectors = {code: np.stack([np.cos(own), np.sin(own)], axis=1) for code, own in angles.items()}
@@ -131,10 +131,10 @@ def embedded(name: str, **degrees: tuple[float, ...]) -> Scored:
     return Scored(name, {BITEXT: score}, "run", {BITEXT: Replicates.of(rows)})
 
 
-def test_embedded_sentences_are_compared_over_the_languages_that_both_models_were_scored_on():
+def test_bundled_sentences_are_compared_over_the_languages_that_both_models_were_scored_on():
     # en and ko: both right of one, a half and nothing of the other; with fr and de they have other scores
-    one = embedded("one", en=(0, 90), ko=(0, 90), fr=(90, 0))
-    other = embedded("other", en=(0, 90), ko=(0, 6), de=(0, 6))
+    one = bundled_scored("one", en=(0, 90), ko=(0, 90), fr=(90, 0))
+    other = bundled_scored("other", en=(0, 90), ko=(0, 6), de=(0, 6))
     assert [model.scores[BITEXT].score for model in (one, other)] == [33.3333, pytest.approx((75 + 75 + 100) / 3, 1e-6)]
     found = compare_scores([one, other])
     assert [cell.score for cell in found.overall.cells] == [100, 75]
@@ -145,8 +145,8 @@ def test_embedded_sentences_are_compared_over_the_languages_that_both_models_wer
     assert (found.languages, found.pairs) == ((), None), "they are no rows of languages"
 
 
-def test_embedded_sentences_without_a_common_pair_of_languages_are_not_compared():
-    one, other = embedded("one", en=(0, 90), ko=(0, 90)), embedded("other", en=(0, 90), de=(0, 6))
+def test_bundled_sentences_without_a_common_pair_of_languages_are_not_compared():
+    one, other = bundled_scored("one", en=(0, 90), ko=(0, 90)), bundled_scored("other", en=(0, 90), de=(0, 6))
     with pytest.raises(EvaluationError, match="no task has scores of all 2 models"):
         compare_scores([one, other])
 
@@ -413,10 +413,10 @@ def test_a_candidates_size_is_its_folders_its_runs_or_its_publishers(run, tmp_pa
     wanted = Wanted((), tmp_path / "cache", bundled=True, languages=("ko", "en"))
     folder = make_teacher(tmp_path / "own", layers=1)
     tensors = load_file(folder / "model.safetensors")
-    assert score_candidates([str(folder)], wanted)[0].parameters == sum(tensor.size for tensor in tensors.values())
-    assert score_candidates([f"{run}:teacher"], wanted)[0].parameters == 117_653_761
-    assert score_candidates(["published:multilingual-e5-small"], wanted)[0].parameters == 117_653_760
-    assert score_candidates(["published:me5s_compressed"], wanted)[0].parameters is None
+    assert score_named([str(folder)], wanted)[0].parameters == sum(tensor.size for tensor in tensors.values())
+    assert score_named([f"{run}:teacher"], wanted)[0].parameters == 117_653_761
+    assert score_named(["published:multilingual-e5-small"], wanted)[0].parameters == 117_653_760
+    assert score_named(["published:me5s_compressed"], wanted)[0].parameters is None
 
 
 def test_a_run_is_its_student_unless_told(run):
@@ -437,13 +437,11 @@ def test_a_run_beside_published_scores_is_compared_on_the_common_tasks(run):
 
 
 def test_what_has_nothing_of_the_tasks_is_refused_before_a_model_is_scored(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "babelpress.evaluation.compare.candidates.load_encoder", lambda _: pytest.fail("loaded a model")
-    )
+    monkeypatch.setattr("babelpress.evaluation.compare.models.load_encoder", lambda _: pytest.fail("loaded a model"))
     with pytest.raises(EvaluationError, match=r"^try has none of STS12$"):
-        api.compare([str(run), "embedded"], tasks=["STS12"])
+        api.compare([str(run), "bundled"], tasks=["STS12"])
     with pytest.raises(EvaluationError, match=r"multilingual-e5-small has none of bundled bitext retrieval"):
-        api.compare(["published:multilingual-e5-small", "embedded"], suite="offline")
+        api.compare(["published:multilingual-e5-small", "bundled"], suite="offline")
 
 
 def test_the_measure_may_be_named_as_it_was_given(run):
@@ -507,37 +505,37 @@ def wanted(tmp_path, monkeypatch) -> Wanted:
 
 def test_two_folders_of_one_name_have_two_results_and_finished_ones_are_kept(tmp_path, wanted, monkeypatch):
     folders = [make_teacher(tmp_path / f"{seed}" / "model", layers=1, seed=seed) for seed in (1, 2)]
-    first = score_candidates([str(folder) for folder in folders], wanted)
+    first = score_named([str(folder) for folder in folders], wanted)
     assert [one.name for one in first] == ["model", "model"]
     assert first[0].scores != first[1].scores
     for name in ("README.md", "umap.png", "manifest.json", "onnx/model.onnx"):
         (folders[0] / name).parent.mkdir(exist_ok=True)
         (folders[0] / name).write_text("gained later")
     monkeypatch.setattr("sentence_transformers.SentenceTransformer.encode", _no_encoding)
-    assert score_candidates([str(folder) for folder in folders], wanted) == first
+    assert score_named([str(folder) for folder in folders], wanted) == first
 
 
 def test_other_data_and_another_tokenizer_are_not_taken_from_the_cache(tmp_path, wanted):
     folder = make_teacher(tmp_path / "model", layers=1)
-    first = score_candidates([str(folder)], wanted)
+    first = score_named([str(folder)], wanted)
     write_stsbenchmark(tmp_path / "data", flip=True)
-    assert score_candidates([str(folder)], wanted) != first
+    assert score_named([str(folder)], wanted) != first
     write_stsbenchmark(tmp_path / "data")
     (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 3, "do_lower_case": false}')
     assert list((tmp_path / "mteb").rglob("STSBenchmark.json"))
     before = len(list((tmp_path / "mteb").rglob("STSBenchmark.json")))
-    score_candidates([str(folder)], wanted)
+    score_named([str(folder)], wanted)
     assert len(list((tmp_path / "mteb").rglob("STSBenchmark.json"))) == before + 1
 
 
 def test_other_prompts_are_not_taken_from_the_cache_and_other_batches_are(tmp_path, wanted, monkeypatch):
     folder = str(make_teacher(tmp_path / "model", layers=1))
-    plain = score_candidates([folder], wanted)
-    prompted = score_candidates([folder], replace(wanted, prompts={"STS": "query: "}))
+    plain = score_named([folder], wanted)
+    prompted = score_named([folder], replace(wanted, prompts={"STS": "query: "}))
     assert prompted != plain
     monkeypatch.setattr("sentence_transformers.SentenceTransformer.encode", _no_encoding)
-    assert score_candidates([folder], replace(wanted, batch_size=7)) == plain
-    assert score_candidates([folder], replace(wanted, prompts={"STS": "query: "})) == prompted
+    assert score_named([folder], replace(wanted, batch_size=7)) == plain
+    assert score_named([folder], replace(wanted, prompts={"STS": "query: "})) == prompted
 
 
 @pytest.mark.parametrize(
@@ -547,7 +545,7 @@ def test_other_prompts_are_not_taken_from_the_cache_and_other_batches_are(tmp_pa
 def test_too_few_models_and_an_unknown_measure_are_refused_before_any_model_is_run(
     tiny_teacher, wanted, monkeypatch, models, against, said
 ):
-    monkeypatch.setattr("babelpress.evaluation.compare.candidates.load_encoder", _no_encoding)
+    monkeypatch.setattr("babelpress.evaluation.compare.models.load_encoder", _no_encoding)
     with pytest.raises(EvaluationError, match=said):
         api.compare([str(tiny_teacher)] * models, tasks=wanted.tasks, cache=wanted.cache, against=against)
 
@@ -574,7 +572,7 @@ def test_what_folders_cannot_be_scored_with_is_refused_before_any_work(tmp_path,
     assert not (tmp_path / "c").exists()
 
 
-def test_the_offline_suite_scores_folders_on_the_embedded_sentences(tmp_path, tiny_teacher):
+def test_the_offline_suite_scores_folders_on_the_bundled_sentences(tmp_path, tiny_teacher):
     other = make_teacher(tmp_path / "other", layers=1, seed=4)
     found = api.compare([str(tiny_teacher), str(other)], suite="offline", languages=["ko", "en"], cache=tmp_path / "c")
     assert [(group.mean.name, group.tasks[0].name) for group in found.groups] == [("Bitext", BITEXT)]

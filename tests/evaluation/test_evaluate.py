@@ -11,8 +11,9 @@ import pytest
 from babelpress.architectures.encoders import load_encoder
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.evaluation import evaluate
-from babelpress.evaluation.evaluate import Candidate, average, evaluate_models, model_facts
-from babelpress.evaluation.fidelity.embedded import BITEXT, SIMILARITY, bundled_texts, find_translations
+from babelpress.evaluation.evaluate import RunModel, average, evaluate_models
+from babelpress.evaluation.fidelity.bundled import BITEXT, SIMILARITY, bundled_texts, find_translations
+from babelpress.evaluation.model_folders import model_facts
 from babelpress.recipe import EvaluationSection
 from babelpress.schema.results import ModelResult, Score
 from tests.evaluation.local import write_stsbenchmark
@@ -33,7 +34,7 @@ def measured(tiny_teacher, tmp_path_factory) -> tuple[dict[str, ModelResult], di
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", str(root / "datasets-cache"))
         found = evaluate_models(
-            {name: Candidate(folder, f"babelpress/{name}") for name, folder in folders.items()},
+            {name: RunModel(folder, f"babelpress/{name}") for name, folder in folders.items()},
             settings=EvaluationSection(tasks=("STSBenchmark",), speed_sentences=0), held_out=HELD_OUT,
             languages=("ko", "en", "eu"), data_dir=root / "data", cache=root / "mteb",
         )  # fmt: skip
@@ -99,7 +100,7 @@ def test_speed_is_measured_on_the_folders_with_texts_of_all_held_out_ones(tiny_t
 
     monkeypatch.setattr(evaluate, "measure_speed", measure)
     found = evaluate_models(
-        {"teacher": Candidate(tiny_teacher, "babelpress/teacher")},
+        {"teacher": RunModel(tiny_teacher, "babelpress/teacher")},
         settings=EvaluationSection(tasks=(), bundled=False, speed_sentences=2), held_out=HELD_OUT, languages=("en",),
         data_dir=None, cache=tmp_path, trust_remote_code=True,
     )  # fmt: skip
@@ -163,7 +164,7 @@ def test_of_one_language_there_is_no_retrieval():
 
 def test_a_run_without_bundled_texts_and_tasks_still_gives_fidelity(tiny_teacher, tmp_path):
     found = evaluate_models(
-        {"teacher": Candidate(tiny_teacher, "babelpress/t")},
+        {"teacher": RunModel(tiny_teacher, "babelpress/t")},
         settings=EvaluationSection(bundled=False, speed_sentences=0), held_out=HELD_OUT, languages=("en",),
         data_dir=None, cache=tmp_path / "mteb",
     )  # fmt: skip

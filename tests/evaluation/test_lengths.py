@@ -13,7 +13,7 @@ from babelpress.corpus.bundled import load_meanings
 from babelpress.evaluation.fidelity.lengths import LENGTHS, at_lengths, long_texts
 from babelpress.evaluation.fidelity.text_encoder import TextEncoder
 from babelpress.teacher import read_teacher
-from babelpress.vocabulary.count import load_tokenizer, open_tokenizer
+from babelpress.utils.tokenizer import load_tokenizer, open_tokenizer
 from tests.families import FAMILIES
 
 LANGUAGES = ("en", "ko", "ja", "th", "hi")
@@ -29,7 +29,7 @@ def reader(tokenizer: Tokenizer, **settings) -> TextEncoder:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return open_tokenizer(read_teacher("embedded").folder / "tokenizer.json")
+    return open_tokenizer(read_teacher("bundled").folder / "tokenizer.json")
 
 
 @pytest.fixture(scope="module")

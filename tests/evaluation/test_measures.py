@@ -17,8 +17,8 @@ from babelpress.architectures.encoders import load_encoder
 from babelpress.corpus.bundled import load_meanings
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.fidelity import measures
-from babelpress.evaluation.fidelity.disturb import DISTURBANCES
-from babelpress.evaluation.fidelity.measures import make_probe, measure_models
+from babelpress.evaluation.fidelity.measures import measure_models, sample_texts
+from babelpress.evaluation.fidelity.perturb import PERTURBATIONS
 from babelpress.evaluation.fidelity.text_encoder import TextEncoder
 from babelpress.schema.results import TEACHER, Measures
 from tests.tiny import make_teacher
@@ -54,9 +54,9 @@ def texts() -> dict[str, list[str]]:
     return {code: [meaning.texts[code] for meaning in load_meanings()[:40]] for code in LANGUAGES}
 
 
-def probe_of(texts, *, teacher=None, **settings):
-    limits = {"sample": 1000, "disturbed": 1000, "per_length": 64, "seed": 0} | settings
-    return make_probe(teacher or TextEncoder(nowhere), texts, **limits)
+def sample_of(texts, *, teacher=None, **settings):
+    limits = {"sample": 1000, "perturbed": 1000, "per_length": 64, "seed": 0} | settings
+    return sample_texts(teacher or TextEncoder(nowhere), texts, **limits)
 
 
 # --- functions ----------------------------------------------------------------------------------
@@ -78,27 +78,27 @@ def test_a_turned_teacher_has_its_neighbours_in_another_space(texts):
     assert own.overall.cosine == pytest.approx(np.trace(TURN) / 16, abs=0.05)
 
 
-def test_what_a_disturbance_does_is_measured_in_each_models_own_space(texts):
+def test_robustness_is_measured_in_each_models_own_space(texts):
     found = measure_models({TEACHER: hashing, "turned": turned, "deaf": deaf_to_case}, texts)
     for name in ("lower", "upper"):
-        assert found["deaf"].disturbed[name].found == 1
-        assert found["deaf"].disturbed[name].cosine == pytest.approx(1)
-        assert found[TEACHER].disturbed[name].found < 0.1
-        assert found[TEACHER].disturbed[name].cosine == pytest.approx(0, abs=0.1)
-    for name, changed in found[TEACHER].disturbed.items():
-        assert found["turned"].disturbed[name].found == pytest.approx(changed.found, abs=1e-6)
-        assert found["turned"].disturbed[name].cosine == pytest.approx(changed.cosine, abs=1e-5)
+        assert found["deaf"].perturbed[name].found == 1
+        assert found["deaf"].perturbed[name].cosine == pytest.approx(1)
+        assert found[TEACHER].perturbed[name].found < 0.1
+        assert found[TEACHER].perturbed[name].cosine == pytest.approx(0, abs=0.1)
+    for name, changed in found[TEACHER].perturbed.items():
+        assert found["turned"].perturbed[name].found == pytest.approx(changed.found, abs=1e-6)
+        assert found["turned"].perturbed[name].cosine == pytest.approx(changed.cosine, abs=1e-5)
 
 
-def test_a_disturbance_counts_the_texts_that_it_changes(texts):
-    found = measure_models({TEACHER: hashing}, texts, disturbed=1000)[TEACHER].disturbed
-    assert list(found) == list(DISTURBANCES)
+def test_only_texts_that_a_perturbation_changes_are_counted(texts):
+    found = measure_models({TEACHER: hashing}, texts, perturbed=1000)[TEACHER].perturbed
+    assert list(found) == list(PERTURBATIONS)
     changed = sum(text != text.upper() for lines in texts.values() for text in lines)
     assert found["upper"].texts == changed < found["typos"].texts == 160
 
 
-def test_a_disturbance_that_changes_nothing_is_not_told(texts):
-    found = measure_models({TEACHER: hashing}, {"ja": ["雨" * number for number in range(2, 30)]})[TEACHER].disturbed
+def test_a_perturbation_that_changes_nothing_is_left_out(texts):
+    found = measure_models({TEACHER: hashing}, {"ja": ["雨" * number for number in range(2, 30)]})[TEACHER].perturbed
     assert set(found) == {"typos"}
 
 
@@ -112,7 +112,7 @@ def test_figures_by_language_are_those_of_its_texts_alone(texts):
     assert found["ko"].texts == 40
 
 
-def test_few_texts_of_a_language_have_no_neighbours(texts):
+def test_a_language_with_few_texts_has_no_neighbour_figures(texts):
     found = measure_models({TEACHER: hashing}, {"en": texts["en"], "ko": texts["ko"][:19]})[TEACHER]
     assert found.by_language["ko"].overlap is None
     assert found.by_language["ko"].texts == 19
@@ -137,7 +137,7 @@ def test_every_model_embeds_the_same_texts_once(texts):
     assert seen["a"][first] == 2, "once more, to see that dimensions agree"
 
 
-def test_the_teachers_own_neighbours_are_sought_once_for_all_models(texts, monkeypatch):
+def test_the_teachers_neighbours_are_searched_once_for_all_models(texts, monkeypatch):
     sought = []
     real = measures.nearest
     monkeypatch.setattr(measures, "nearest", lambda own, index: sought.append(len(own)) or real(own, index))
@@ -162,26 +162,26 @@ def test_figures_survive_json(texts):
 # --- the texts ----------------------------------------------------------------------------------
 
 
-def test_a_sample_is_taken_alike_from_languages_and_from_all_of_each(texts):
-    probe = probe_of({"en": texts["en"], "ko": texts["ko"], "ja": texts["ja"][:5]}, sample=25)
-    assert {code: len(rows) for code, rows in probe.rows.items()} == {"en": 10, "ko": 10, "ja": 5}
-    assert [probe.texts[row] for row in probe.rows["ko"]] == texts["ko"][::4]
+def test_a_sample_is_balanced_across_languages_and_spread_over_each(texts):
+    sample = sample_of({"en": texts["en"], "ko": texts["ko"], "ja": texts["ja"][:5]}, sample=25)
+    assert {code: len(rows) for code, rows in sample.rows.items()} == {"en": 10, "ko": 10, "ja": 5}
+    assert [sample.texts[row] for row in sample.rows["ko"]] == texts["ko"][::4]
 
 
-def test_disturbed_are_some_of_the_sample_alike_from_languages(texts):
-    probe = probe_of(texts, disturbed=12)
-    rows = list(probe.disturbed["typos"])
-    assert [sum(row in own for row in rows) for own in probe.rows.values()] == [3, 3, 3, 3]
-    assert all(probe.texts[row] != text for row, text in probe.disturbed["typos"].items())
+def test_perturbed_texts_are_balanced_across_languages(texts):
+    sample = sample_of(texts, perturbed=12)
+    rows = list(sample.perturbed["typos"])
+    assert [sum(row in own for row in rows) for own in sample.rows.values()] == [3, 3, 3, 3]
+    assert all(sample.texts[row] != text for row, text in sample.perturbed["typos"].items())
 
 
-def test_a_text_that_stands_there_twice_counts_once():
-    probe = probe_of({"en": ["a", "b", "a", " ", ""], "de": ["b", "c"]})
-    assert probe.texts == ["a", "b", "c"]
-    assert {code: rows.tolist() for code, rows in probe.rows.items()} == {"en": [0, 1], "de": [2]}
+def test_a_duplicate_text_counts_once():
+    sample = sample_of({"en": ["a", "b", "a", " ", ""], "de": ["b", "c"]})
+    assert sample.texts == ["a", "b", "c"]
+    assert {code: rows.tolist() for code, rows in sample.rows.items()} == {"en": [0, 1], "de": [2]}
 
 
-def test_a_language_without_text_is_not_told(texts):
+def test_a_language_without_text_is_left_out(texts):
     assert list(measure_models({TEACHER: hashing}, {"en": texts["en"], "ko": []})[TEACHER].by_language) == ["en"]
 
 
@@ -237,7 +237,7 @@ def test_a_model_that_is_its_teacher_is_so_at_every_length(measured):
     assert [at.tokens for at in same.by_length] == [8, 16, 32, 64, 128]
     assert all(at.cosine == pytest.approx(1, abs=1e-5) for at in same.by_length)
     assert same.overall.overlap == 1
-    assert same.disturbed == measured[TEACHER].disturbed
+    assert same.perturbed == measured[TEACHER].perturbed
 
 
 def test_lengths_that_a_model_does_not_read_whole_are_left_out(measured):
@@ -245,7 +245,7 @@ def test_lengths_that_a_model_does_not_read_whole_are_left_out(measured):
     assert measured["short"].overall.cosine < 0.9
 
 
-def test_a_length_that_no_student_reads_is_not_told_of_the_teacher_either(models, texts):
+def test_a_length_that_no_student_reads_is_left_out_for_the_teacher(models, texts):
     found = measure_models({TEACHER: models[TEACHER], "short": models["short"]}, texts)
     assert [at.tokens for at in found[TEACHER].by_length] == [8, 16, 32]
 
@@ -254,7 +254,7 @@ def test_texts_that_a_model_cuts_are_not_counted(models, texts):
     """A model that takes a word for a token reads most texts of 32 teacher tokens up to so many words."""
     teacher = TextEncoder.of(models[TEACHER], batch_size=8)
     spaced = {code: texts[code] for code in ("en", "ko", "ru")}
-    words = sorted(len(text.split()) for text in probe_of(spaced, teacher=teacher).long[32])
+    words = sorted(len(text.split()) for text in sample_of(spaced, teacher=teacher).long[32])
     counter = Tokenizer(WordLevel({"word": 0}, unk_token="word"))
     counter.pre_tokenizer = WhitespaceSplit()
     most, half = words[-1] - 1, words[len(words) // 2] - 1

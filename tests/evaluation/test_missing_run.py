@@ -9,7 +9,7 @@ import pytest
 
 from babelpress import api
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.fidelity.embedded import BITEXT
+from babelpress.evaluation.fidelity.bundled import BITEXT
 from babelpress.evaluation.tasks import scoring
 from babelpress.schema.results import Results
 from babelpress.stages.engine import output_hash, read_manifest

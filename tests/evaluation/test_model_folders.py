@@ -1,4 +1,4 @@
-"""Models may be named by their folder, as `embedded`, or by their hub id."""
+"""Models may be named by their folder, as `bundled`, or by their hub id."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_a_folder_is_called_by_its_name_and_a_runs_student_by_its_run(tmp_path):
     assert find_model(two) == ModelFolder("mine-student", two)
 
 
-def test_embedded_is_the_teacher_of_the_demo():
-    found = find_model("embedded")
+def test_bundled_is_the_teacher_of_the_demo():
+    found = find_model("bundled")
     assert found is not None
     assert (found.folder / "model.safetensors").is_file()
 
@@ -65,12 +65,12 @@ def test_a_run_in_the_place_of_a_model_names_its_student(tmp_path):
 def test_a_model_of_the_hub_is_compared_under_its_name(tmp_path):
     write_model(tmp_path / "hub", "org/small", make_teacher(tmp_path / "teacher", hidden=32, feed_forward=64))
     done, asked = ask_hub(
-        tmp_path / "hub", tmp_path, "compare", "embedded", "org/small", "--suite", "offline", "--languages", "en,de",
+        tmp_path / "hub", tmp_path, "compare", "bundled", "org/small", "--suite", "offline", "--languages", "en,de",
         "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert list(found["models"]) == ["embedded", "small"]
+    assert list(found["models"]) == ["bundled", "small"]
     assert any("org/small" in one for one in asked)
 
 
@@ -81,7 +81,7 @@ def test_a_model_of_the_hub_is_compared_under_its_name(tmp_path):
 def test_what_the_hub_does_not_have_is_one_line(tmp_path, named, said):
     write_model(tmp_path / "hub", "org/bare", make_teacher(tmp_path / "teacher"))
     next((tmp_path / "hub").rglob("modules.json")).unlink()
-    done, _ = ask_hub(tmp_path / "hub", tmp_path, "compare", "embedded", named, "--suite", "offline")
+    done, _ = ask_hub(tmp_path / "hub", tmp_path, "compare", "bundled", named, "--suite", "offline")
     assert done.returncode == 1
     assert said in done.stderr
     assert done.stderr.count("\n") == 1

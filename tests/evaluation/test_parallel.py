@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.fidelity.embedded import score_bitext
+from babelpress.evaluation.fidelity.bundled import score_bitext
 from babelpress.evaluation.fidelity.intrinsic import normalised
 from babelpress.evaluation.fidelity.parallel import (
     alignment,

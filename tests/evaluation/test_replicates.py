@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from babelpress.evaluation.intervals.bootstrap import mean_of
+from babelpress.evaluation.intervals.bootstrap import ScoreStatistic, mean_of
 from babelpress.evaluation.intervals.replicates import (
     Replicates,
     Row,
@@ -23,7 +23,6 @@ from babelpress.evaluation.intervals.replicates import (
     rows_path,
     write_rows,
 )
-from babelpress.evaluation.tasks.predictions import Sampled
 from babelpress.schema.results import Score
 
 LINE = np.linspace(0.4, 0.6, 1000).astype(np.float32)
@@ -69,7 +68,7 @@ def test_a_share_of_what_may_be_nothing_has_no_interval():
 
 
 def test_another_score_than_the_sentences_give_has_no_replicates():
-    sampled = Sampled(mean_of([1, 0, 1, 0]), 4)
+    sampled = ScoreStatistic(mean_of([1, 0, 1, 0]), 4)
     assert make_row(sampled, 0.5 + 4e-7, seed=("t", "test")).replicates is not None
     assert make_row(sampled, 0.51, seed=("t", "test")) == Row(0.51, None)
     assert make_row(sampled, math.nan, seed=("t", "test")).replicates is None

@@ -78,7 +78,7 @@ def test_a_bad_suite_is_refused(text, said):
 RECIPE = """
 name: r
 languages: [ko, en]
-teacher: {model: embedded}
+teacher: {model: bundled}
 corpus: {sources: [{kind: bundled}]}
 layers: {method: uniform, count: 2}
 vocabulary: {size: 1000}

@@ -15,9 +15,9 @@ from selenium.webdriver.support.ui import WebDriverWait
 import babelpress
 from babelpress.architectures.encoders import load_encoder
 from babelpress.corpus.bundled import held_out_meanings
-from babelpress.evaluation.fidelity.embedded import score_bitext
+from babelpress.evaluation.fidelity.bundled import score_bitext
 from babelpress.utils.files import read_json
-from babelpress.vocabulary.count import open_tokenizer
+from babelpress.utils.tokenizer import open_tokenizer
 from examples.browser.build import build_model
 from tests.distillation import write_recipe
 from tests.examples.conftest import lay_out, served

@@ -14,7 +14,7 @@ import pytest
 
 from babelpress import OnnxEncoder, api
 from babelpress.architectures.encoders import load_encoder
-from babelpress.errors import ExportError
+from babelpress.errors import BabelpressError, ExportError
 from tests.tiny import make_teacher
 
 PROMPTS = {"query": "query: ", "passage": "passage: "}
@@ -152,14 +152,14 @@ def test_what_is_no_text_is_named_with_its_place(student):
     assert OnnxEncoder(student).encode(text for text in ("one", "two")).shape == (2, 32)
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "is missing"), ("{", "is no tokenizer")])
+@pytest.mark.parametrize(("content", "said"), [(None, "is missing"), ("{", "is not a tokenizer")])
 def test_a_folder_without_its_tokenizer_is_one_line(student, tmp_path, content, said):
     folder = tmp_path / "copy"
     shutil.copytree(student, folder)
     (folder / "tokenizer.json").unlink()
     if content is not None:
         (folder / "tokenizer.json").write_text(content)
-    with pytest.raises(ExportError, match=rf"tokenizer\.json {said}") as caught:
+    with pytest.raises(BabelpressError, match=rf"tokenizer\.json {said}") as caught:
         OnnxEncoder(folder)
     assert "\n" not in str(caught.value)
 

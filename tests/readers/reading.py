@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from babelpress.checks.golden import Golden, write_golden
-from babelpress.evaluation.fidelity.embedded import all_languages, bundled_texts
+from babelpress.evaluation.fidelity.bundled import all_languages, bundled_texts
 from babelpress.exports.export import export_student
 from babelpress.recipe import Pooler
 from babelpress.schema.formats import choose_formats
@@ -95,7 +95,7 @@ class Answer:
 
 def make_student(folder: Path) -> Path:
     """Press the embedded teacher's first and last layer over 8,000 rows, without pooler; export it in fp32 and int8."""
-    press(locate_teacher("embedded"), folder, layers=(0, 11), size=8000, pooler=Pooler.DROP)
+    press(locate_teacher("bundled"), folder, layers=(0, 11), size=8000, pooler=Pooler.DROP)
     few = {"en": languages()["en"][:8]}
     export_student(folder, choose_formats(["onnx", "onnx-int8"]), texts=few, scorer=lambda *_: {})
     write_golden(folder)

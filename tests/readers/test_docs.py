@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from babelpress.checks.golden import GOLDEN, write_golden
-from babelpress.checks.golden_texts import golden_texts
-from babelpress.checks.readers import open_plain
+from babelpress.checks.golden import GOLDEN, golden_texts, write_golden
+from babelpress.utils.tokenizer import open_tokenizer
 from tests.checks import make_student
 from tests.readers.environments import HERE, MADE
 from tests.readers.reading import END, NORMALISED_OTHERWISE, READERS
@@ -65,7 +64,7 @@ def test_the_code_for_porters_prints_what_a_port_gets_wrong(tmp_path, capsys, mo
     (code,) = [block for block in blocks("python") if "my_tokenizer" in block]
     student = make_student(tmp_path / "student")
     assert write_golden(student).name == GOLDEN
-    encode = open_plain(student / "tokenizer.json").encode
+    encode = open_tokenizer(student / "tokenizer.json").encode
     monkeypatch.chdir(tmp_path)
     exec(code, {"my_tokenizer": lambda text: encode(text).ids})
     assert capsys.readouterr().out == ""

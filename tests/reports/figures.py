@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from babelpress.evaluation.evaluate import average
-from babelpress.evaluation.fidelity.embedded import BITEXT, SIMILARITY
+from babelpress.evaluation.fidelity.bundled import BITEXT, SIMILARITY
 from babelpress.evaluation.tasks.entries import Entry
 from babelpress.recipe import Recipe
 from babelpress.schema.results import Closeness, Measures, ModelResult, Parallel, Results, Score, Speed, Spread

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from babelpress.evaluation.fidelity.disturb import DISTURBANCES
+from babelpress.evaluation.fidelity.perturb import PERTURBATIONS
 from babelpress.reports.page.facts import PageFacts
 from babelpress.reports.page.page import render_page
 from babelpress.reports.page.pictures import Picture
@@ -16,10 +16,10 @@ from babelpress.schema.exports import Export, Parity
 from babelpress.schema.results import (
     AtLength,
     Closeness,
-    Disturbed,
     Measures,
     ModelResult,
     Parallel,
+    Perturbed,
     Results,
     Score,
     Speed,
@@ -92,7 +92,7 @@ def make_full_model(number: int, unlike: Unlike) -> ModelResult:
                     AtLength(tokens=size, texts=40_000 + size, cosine=unlike.share(), cosine_p5=unlike.share())
                     for size in (16, 128)
                 ),
-                disturbed={kind: _disturbed(unlike) for kind in DISTURBANCES},
+                perturbed={kind: _perturbed(unlike) for kind in PERTURBATIONS},
             ),
             "speed": Speed(**{
                 name: _spread(unlike) if field.annotation is Spread else unlike.number()
@@ -189,8 +189,8 @@ def _closeness(unlike: Unlike, *, texts: int) -> Closeness:
     return Closeness(texts=texts, **shares)
 
 
-def _disturbed(unlike: Unlike) -> Disturbed:
-    return Disturbed(texts=30_003, found=unlike.share(), cosine=unlike.share())
+def _perturbed(unlike: Unlike) -> Perturbed:
+    return Perturbed(texts=30_003, found=unlike.share(), cosine=unlike.share())
 
 
 def _spread(unlike: Unlike) -> Spread:

@@ -6,7 +6,7 @@ import pytest
 
 from babelpress.reports.card_measures import closeness_rows, disturbed_rows, export_rows, language_rows, length_rows
 from babelpress.schema.exports import Export
-from babelpress.schema.results import AtLength, Closeness, Disturbed, Measures
+from babelpress.schema.results import AtLength, Closeness, Measures, Perturbed
 from tests.exports import good_parity, missed_export
 from tests.reports.figures import make_model, make_results
 from tests.reports.test_card import card, row
@@ -21,7 +21,7 @@ def measured(number: int, **changes):
     measures = Measures(
         overall=near, by_language={"ko": near, "pt": small},
         by_length=(AtLength(tokens=8, texts=64, cosine=0.91, cosine_p5=0.82),),
-        disturbed={"typos": Disturbed(found=0.95 - number / 100, cosine=0.9, texts=180)},
+        perturbed={"typos": Perturbed(found=0.95 - number / 100, cosine=0.9, texts=180)},
     ).model_copy(update=changes)  # fmt: skip
     return make_model(number).model_copy(update={"measures": measures})
 

@@ -69,7 +69,7 @@ def test_a_teacher_without_a_licence_is_told_of(teacher):
 
 
 def test_the_embedded_teacher_says_where_its_text_is_told_of():
-    assert list_credits(make_recipe(), read_teacher("embedded"))[0] == Credit(
+    assert list_credits(make_recipe(), read_teacher("bundled"))[0] == Credit(
         "teacher: babelpress/reference-teacher", "apache-2.0", "babelpress; its text: docs/reference_teacher.md there"
     )
 

@@ -12,7 +12,7 @@ from babelpress.errors import EvaluationError
 from babelpress.reports import lengths_plot
 from babelpress.reports.lengths_plot import draw_lengths
 from babelpress.reports.measures import measures_view, notes
-from babelpress.schema.results import AtLength, Closeness, Disturbed, Measures
+from babelpress.schema.results import AtLength, Closeness, Measures, Perturbed
 from tests.reports.looks import catch_figure
 
 
@@ -32,8 +32,8 @@ def measures(number: int, *, languages: tuple[str, ...] = ("en", "ko", "zh-Hant"
         overall=near(number, 1234),
         by_language={code: near(number + 10 * place, 401) for place, code in enumerate(languages)},
         by_length=tuple(AtLength(tokens=t, texts=60 + number, cosine=0.7, cosine_p5=0.6) for t in lengths),
-        disturbed={
-            name: Disturbed(found=0.9 + number / 1000, cosine=0.8 + number / 1000, texts=77)
+        perturbed={
+            name: Perturbed(found=0.9 + number / 1000, cosine=0.8 + number / 1000, texts=77)
             for name in ("typos", "punctuation")
         },
     )
@@ -97,7 +97,7 @@ def test_one_language_has_no_table_of_its_own():
 
 def test_a_student_without_lengths_and_disturbed_text_has_no_such_tables():
     bare = {
-        name: own.model_copy(update={"by_length": (), "disturbed": {}}) for name, own in list(FOUND.items())[:2]
+        name: own.model_copy(update={"by_length": (), "perturbed": {}}) for name, own in list(FOUND.items())[:2]
     }  # fmt: skip
     text = shown(bare)
     assert "by length" not in text

@@ -125,9 +125,9 @@ def test_a_student_of_one_language_is_not_tagged_multilingual(teacher):
     assert "multilingual" not in metadata(teacher, "languages=[en]")["tags"]
 
 
-@pytest.mark.parametrize("name", ["embedded", "folder"])
+@pytest.mark.parametrize("name", ["bundled", "folder"])
 def test_a_teacher_that_the_hub_does_not_have_is_no_base_model(tmp_path, name):
-    given = "embedded" if name == "embedded" else str(make_teacher(tmp_path / "mine", layers=1))
+    given = "bundled" if name == "bundled" else str(make_teacher(tmp_path / "mine", layers=1))
     assert not {"base_model", "base_model_relation"} & set(metadata(read_teacher(given)))
 
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from babelpress.evaluation.fidelity.embedded import BITEXT
+from babelpress.evaluation.fidelity.bundled import BITEXT
 from babelpress.reports.page.blocks import Cell, Column, Row, Table
 from babelpress.reports.page.kept import count_parts, draw_layers
 from babelpress.reports.page.page import compare_sizes
@@ -109,7 +109,7 @@ def test_a_figure_of_the_student_is_not_taken_from_another_model(full_page):
     shown = ("34.00", "35.00", "36.00")
     scores = [f"{score} {low:.2f} – {high:.2f}" for score, (low, high) in zip(shown, bounds, strict=True)]
     assert tasks["STS17 STS"][:5] == [*scores, "102.9 %", "105.9 %"]
-    found = [model.measures.disturbed["typos"] for model in make_full_results().models.values()]
+    found = [model.measures.perturbed["typos"] for model in make_full_results().models.values()]
     assert table_rows(full_page, "table-disturbed")["typing errors in 5 % of the letters"] == [
         "30,003", *(text for own in found for text in (f"{100 * own.found:.1f} %", f"{own.cosine:.3f}")),
     ]  # fmt: skip
@@ -324,7 +324,7 @@ def test_what_was_not_measured_is_said(plain_page):
     ("field", "left_out", "said", "there"),
     [
         ("parallel", None, "Parallel sentences: not measured.", "table-disturbed"),
-        ("measures", {"disturbed": {}}, "Disturbed text: not measured.", "table-parallel"),
+        ("measures", {"perturbed": {}}, "Disturbed text: not measured.", "table-parallel"),
     ],
 )
 def test_one_of_two_that_was_not_measured_is_said(tiny_teacher, full_page, field, left_out, said, there):

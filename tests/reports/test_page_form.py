@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from babelpress.evaluation.fidelity.embedded import BITEXT
+from babelpress.evaluation.fidelity.bundled import BITEXT
 from babelpress.recipe import Recipe
 from babelpress.reports.page.facts import target_bytes, without_paths
 from babelpress.reports.page.origin import command

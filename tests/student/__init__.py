@@ -11,8 +11,9 @@ from babelpress.recipe import NewRows, Pooler, SpecialText, StudentSection, Voca
 from babelpress.student.build import press_student
 from babelpress.student.layers import LayerPlan
 from babelpress.teacher import Teacher, read_teacher
+from babelpress.utils.tokenizer import open_tokenizer
 from babelpress.vocabulary.choose import plan_vocabulary
-from babelpress.vocabulary.count import count_pieces, open_tokenizer
+from babelpress.vocabulary.count import count_pieces
 from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.tokenizer_file import read_tokenizer_file
 

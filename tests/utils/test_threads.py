@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from babelpress.evaluation.tasks import child
+from babelpress.evaluation.speed import child
 from babelpress.utils.threads import SHORT_SPIN, short_spin
 
 VARIABLES = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_WAIT_POLICY")

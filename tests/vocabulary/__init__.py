@@ -11,9 +11,10 @@ from tokenizers import Tokenizer
 
 from babelpress.corpus.bundled import load_meanings
 from babelpress.recipe import SpecialText, VocabularyMethod
+from babelpress.utils.tokenizer import load_tokenizer
 from babelpress.vocabulary.alphabet import alphabet
 from babelpress.vocabulary.choose import plan_vocabulary
-from babelpress.vocabulary.count import PieceCounts, count_pieces, load_tokenizer
+from babelpress.vocabulary.count import PieceCounts, count_pieces
 from babelpress.vocabulary.lexicons import open_lexicon
 from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.surface import surface_of

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from babelpress.vocabulary.count import PieceCounts, count_pieces, load_tokenizer
+from babelpress.utils.tokenizer import load_tokenizer
+from babelpress.vocabulary.count import PieceCounts, count_pieces
 from babelpress.vocabulary.tokenizer_file import TokenizerFile, parse_tokenizer
 from tests.tiny import embedded_tokenizer
 from tests.tokenizer_parts import added, byte_level

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from babelpress.recipe import VocabularyMethod
+from babelpress.utils.tokenizer import load_tokenizer
 from babelpress.vocabulary.choose import plan_vocabulary
-from babelpress.vocabulary.count import count_pieces, load_tokenizer
+from babelpress.vocabulary.count import count_pieces
 from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.surgery import rewrite_tokenizer
 from babelpress.vocabulary.tokenizer_file import parse_tokenizer

@@ -12,8 +12,9 @@ from tokenizers import Tokenizer
 from babelpress.errors import PlanError
 from babelpress.recipe import VocabularyMethod
 from babelpress.schema.objectives import OBJECTIVES
+from babelpress.utils.tokenizer import load_tokenizer
 from babelpress.vocabulary.choose import plan_vocabulary
-from babelpress.vocabulary.count import PieceCounts, count_pieces, load_tokenizer
+from babelpress.vocabulary.count import PieceCounts, count_pieces
 from babelpress.vocabulary.fertility import measure_fertility
 from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.surgery import rewrite_tokenizer, student_pieces

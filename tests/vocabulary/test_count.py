@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from babelpress.errors import TeacherError
+from babelpress.utils.tokenizer import load_tokenizer, open_tokenizer
 from babelpress.vocabulary import count
-from babelpress.vocabulary.count import PieceCounts, count_pieces, load_tokenizer, open_tokenizer
+from babelpress.vocabulary.count import PieceCounts, count_pieces
 from babelpress.vocabulary.cuts import Cut, cut_of
 from babelpress.vocabulary.tokenizer_file import parse_tokenizer
 from tests.families import FAMILIES

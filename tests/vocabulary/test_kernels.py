@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from babelpress.utils.tokenizer import load_tokenizer
 from babelpress.vocabulary import segment
 from babelpress.vocabulary.bpe import BpeLexicon
-from babelpress.vocabulary.count import load_tokenizer
 from babelpress.vocabulary.lexicon import Lexicon
 from babelpress.vocabulary.lexicons import open_lexicon
 from babelpress.vocabulary.segment import Strings, Trie

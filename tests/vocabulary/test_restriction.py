@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from babelpress.recipe import VocabularyMethod
 from babelpress.schema.objectives import OBJECTIVES
+from babelpress.utils.tokenizer import load_tokenizer
 from babelpress.vocabulary.choose import plan_vocabulary
-from babelpress.vocabulary.count import load_tokenizer
 from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.surgery import rewrite_tokenizer
 from babelpress.vocabulary.tokenizer_file import Family

@@ -12,8 +12,9 @@ from tokenizers import Tokenizer
 
 from babelpress.errors import TeacherError
 from babelpress.recipe import VocabularyMethod
+from babelpress.utils.tokenizer import load_tokenizer
 from babelpress.vocabulary.choose import plan_vocabulary
-from babelpress.vocabulary.count import count_pieces, load_tokenizer
+from babelpress.vocabulary.count import count_pieces
 from babelpress.vocabulary.plan import VocabularyPlan
 from babelpress.vocabulary.surgery import new_id, rewrite_tokenizer
 from babelpress.vocabulary.tokenizer_file import BYTE_PIECES, META, TokenizerFile, parse_tokenizer

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer
 
-from babelpress.vocabulary.count import open_tokenizer
+from babelpress.utils.tokenizer import open_tokenizer
 from tests.families import FAMILIES
 from tests.vocabulary import ids_of, plan_of, student_of, teacher_of, unknown_of
 from tests.vocabulary.conftest import Pressed

@@ -14,16 +14,59 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from babelpress.checks.golden_texts import golden_texts
-from babelpress.checks.readers import Reader, open_plain
+from babelpress.checks.readers import Reader
 from babelpress.checks.result import CheckResult, Status, judge
+from babelpress.corpus.bundled import held_out_meanings
 from babelpress.errors import BabelpressError
 from babelpress.utils.files import write_text
 from babelpress.utils.model_folder import transformer_folder
+from babelpress.utils.tokenizer import open_tokenizer
 from babelpress.vocabulary.tokenizer_file import read_tokenizer_file
 
 GOLDEN = "tokenizer-golden.json"
 NAME = "golden"
+
+_SENTENCES = 4
+
+_EDGES = {
+    "empty": ("",),
+    "spaces": (
+        " ", "   ", "\t", "\n", "a b", "a  b", " a ", "a\tb", "a\nb", "a\r\nb", "a\u00a0b", "a\u3000b", "a\u200bb",
+        "a\u2028b", "a\u0085b", "안녕  하세요", "你好 世界",
+    ),
+    "metaspace": ("▁", "a▁b", "▁▁a", "a ▁ b"),
+    "full width": ("ＦＵＬＬ　ｗｉｄｔｈ　１２３！", "ｶﾀｶﾅ ﾊﾟﾝ", "ﬁne ﬂow", "①②③ Ⅳ ㎏ ½", "﷽"),
+    "combining": (
+        "caf\u00e9 cafe\u0301", "\u00c5 A\u030a \u212b", "a\u0323\u0308", "\u0301", "\uac01 \u1100\u1161\u11a8",
+        "\u0e19\u0e49\u0e33 \u0e19\u0e4d\u0e49\u0e32", "\u0958 \u0915\u093c", "क्षत्रिय",
+    ),
+    "right to left": ("שלום, עולם!", "مرحبًا بالعالم ١٢٣", "abc \u202eabc\u202c abc", "\u200fא\u200e", "لا إله"),
+    "emoji": (
+        "😀", "a😀b", "😀😀", "😀 😀", "👍🏽", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇰🇷🇧🇷", "1️⃣", "❤️ ☃", "🫨 🪿", "🏴󠁧󠁢󠁳󠁣󠁴󠁿",
+    ),
+    "rare scripts": ("ᚠᚢᚦ", "𐎀𐎁 𐎂", "x𒀀y", "ꙮ", "𠀀𠮷", "𝕬𝖇𝖈", "ᎣᏏᏲ", "རྒྱལ་པོ"),
+    "unassigned": ("\u0378", "a\u0378b", "\U000e0fff", "\ue000", "\ufdd0", "\uffff", "\U0010ffff"),
+    "byte names": (
+        "<0x41>", "a<0xE4>b", "a <0xE4> b", "<0xF0><0x9F><0x98><0x80>", "<0xe4>", "<0x4", "0x41>", "＜0x41＞",
+        "<<0x41>>", "😀<0x41>😀", "𐎀<0x00>",
+    ),
+    "special names": tuple(
+        form.format(name)
+        for name in ("<s>", "</s>", "<pad>", "<unk>", "<mask>", "[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]")
+        for form in ("{}", "a{}b", "a {} b")
+    ),
+    "long words": (
+        "a" * 200, "ab" * 150, "가나다" * 60, "我" * 150, "ᚠ" * 40, "1" * 120,
+        "Rindfleischetikettierungsüberwachungsaufgabe", "https://example.org/a/b?c=d&e=%F0%9F%98%80#f", "no-break" * 20,
+    ),
+    "numbers": (
+        "2026-08-21", "3.14159", "1,000,000", "-5 °C", "50%", "x=0", "٣٤٥", "१२३", "๑๒๓", "１２", "1e-9", "0x1F",
+        "+48 600 000 000",
+    ),
+    "signs": ("a@b.c", "C:\\dir\\file", "`|~^", "x<y>z", "#tag @me", "“quotes” ‘single’ «»", "—–-‐", "… €£¥₩ ?!‽"),
+    "control": ("\x00", "a\x00b", "\x01\x02", "a\x1fb", "\x7f", "\ufeffa", "a\u00adb"),
+    "letter case": ("STRASSE Straße", "İstanbul ISPARTA ılık", "ΣΊΣΥΦΟΣ", "eXample"),
+}  # fmt: skip
 
 
 class _Part(BaseModel):
@@ -84,34 +127,44 @@ def compare_golden(
     expected as one unknown piece: what a runtime gives that has no byte fallback. Raises ValueError for another
     number of texts.
     """
-    found = []
+    differences = []
     for case, row in zip(golden.cases, ids, strict=True):
         expected = case.ids_with_special if special else case.ids
         if bytes_as_unknown:
             expected = tuple(as_unknown(golden, expected))
         given = tuple(map(int, row))
         if given != expected:
-            found.append(Difference(case, expected, given))
-    return found
+            differences.append(Difference(case, expected, given))
+    return differences
 
 
 def as_unknown(golden: Golden, ids: Sequence[int]) -> list[int]:
     """Return ids with one unknown piece for each run of byte pieces; as they are where none is known."""
     if golden.unk_id is None:
         return list(ids)
-    hidden, inside, found = frozenset(golden.byte_ids), False, []
+    hidden, inside, result = frozenset(golden.byte_ids), False, []
     for number in ids:
         if number not in hidden:
-            found.append(number)
+            result.append(number)
         elif not inside:
-            found.append(golden.unk_id)
+            result.append(golden.unk_id)
         inside = number in hidden
-    return found
+    return result
+
+
+def golden_texts() -> list[tuple[str, str]]:
+    """Return (kind, text), always the same: kinds are language codes and names of edge cases."""
+    sentences = [
+        (code, meaning.texts[code])
+        for code in sorted(held_out_meanings()[0].texts)
+        for meaning in held_out_meanings()[:_SENTENCES]
+    ]
+    return sentences + [(kind, text) for kind, texts in _EDGES.items() for text in texts]
 
 
 def make_golden(tokenizer: Path) -> Golden:
     """Run a tokenizer.json over the golden texts. Raises TeacherError for a file that is none."""
-    file, encode = read_tokenizer_file(tokenizer), open_plain(tokenizer).encode
+    file, encode = read_tokenizer_file(tokenizer), open_tokenizer(tokenizer).encode
     cases = []
     for kind, text in golden_texts():
         ids, framed = tuple(encode(text, add_special_tokens=False).ids), tuple(encode(text).ids)
@@ -149,9 +202,11 @@ def read_golden(path: Path | str) -> Golden:
 
 def check_golden(golden: Golden, *, tokenizer: Path, readers: Sequence[Reader]) -> Iterator[CheckResult]:
     """Hold a folder's tokenizer.json and its readers against its golden file."""
-    own = _sha256(tokenizer)
-    wrong = [] if own == golden.tokenizer_sha256 else [("tokenizer.json", "the golden file was made with another one")]
-    yield judge(f"{NAME}: tokenizer.json", tested=1, failures=wrong, note=f"SHA-256 {own[:16]}…")
+    digest = _sha256(tokenizer)
+    wrong = (
+        [] if digest == golden.tokenizer_sha256 else [("tokenizer.json", "the golden file was made with another one")]
+    )
+    yield judge(f"{NAME}: tokenizer.json", tested=1, failures=wrong, note=f"SHA-256 {digest[:16]}…")
     for reader in readers:
         yield _check_reader(golden, reader)
 
@@ -161,14 +216,14 @@ def _check_reader(golden: Golden, reader: Reader) -> CheckResult:
     if reader.fault is not None:
         return CheckResult(name, Status.FAIL, 0, f"cannot be loaded: {reader.fault}")
     try:
-        found = [
+        differences = [
             difference
             for special in (True, False)
             for difference in compare_golden(golden, reader.encode(golden.texts, special=special), special=special)
         ]
     except BabelpressError as error:
         return CheckResult(name, Status.FAIL, 0, str(error))
-    failures = [(difference.case.text, f"{difference.case.kind}: {difference}") for difference in found]
+    failures = [(difference.case.text, f"{difference.case.kind}: {difference}") for difference in differences]
     return judge(name, tested=len(golden.cases), failures=failures, note="framed and bare ids")
 
 

@@ -8,13 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from babelpress.errors import BabelpressError, TeacherError
+from babelpress.errors import BabelpressError
 from babelpress.utils.model_folder import transformer_folder
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 RUST, AUTO, SENTENCE = "tokenizers", "AutoTokenizer", "SentenceTransformer"
 SAVED = ", saved"
@@ -34,26 +31,13 @@ class Reader:
             return []
         try:
             if self.name.startswith(RUST):
-                found = self.tokenizer.encode_batch_fast(texts, add_special_tokens=special)
-                return [encoding.ids for encoding in found]
+                encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=special)
+                return [encoding.ids for encoding in encodings]
             if special:
                 return self.tokenizer(texts)["input_ids"]
             return self.tokenizer(texts, add_special_tokens=False)["input_ids"]
         except Exception as error:  # noqa: BLE001 (tokenizers raises bare Exception)
             raise BabelpressError(f"{self.name} cannot encode: {_one_line(error)}") from None
-
-
-def open_plain(path: Path) -> Tokenizer:
-    """Open a tokenizer.json without the truncation and padding that it may carry. Raises TeacherError."""
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # noqa: BLE001 (tokenizers raises bare Exception)
-        raise TeacherError(f"{path} is not a tokenizer: {_one_line(error)}") from None
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
 
 
 @contextmanager

@@ -8,21 +8,26 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babelpress.checks import against, ids, literals
-from babelpress.checks.files import check_files, embedding_rows
+from babelpress.checks import comparison, consistency, encoding
+from babelpress.checks.encoding import (
+    FORMS,
+    check_agreement,
+    check_reachable,
+    check_round_trip,
+    check_totality,
+    scalar_values,
+    unreachable_pieces,
+)
 from babelpress.checks.golden import GOLDEN, check_golden, read_golden
-from babelpress.checks.reachable import check_reachable, unreachable_pieces
-from babelpress.checks.readers import AUTO, RUST, Reader, open_plain, open_readers
+from babelpress.checks.readers import AUTO, RUST, Reader, open_readers
 from babelpress.checks.result import CheckReport, CheckResult, Status, skipped
-from babelpress.checks.round_trip import check_agreement, check_round_trip
-from babelpress.checks.surface import covers_all_text, special_texts
-from babelpress.checks.texts import Texts, gather_texts
-from babelpress.checks.totality import FORMS, check_totality, scalar_values
+from babelpress.checks.texts import Texts, covers_all_text, gather_texts, literal_texts, special_texts
 from babelpress.errors import BabelpressError
 from babelpress.utils.files import read_json
 from babelpress.utils.model_folder import transformer_folder
 from babelpress.utils.progress import bar
 from babelpress.utils.tensors import open_checkpoint
+from babelpress.utils.tokenizer import open_tokenizer
 from babelpress.vocabulary.tokenizer_file import TokenizerFile, read_tokenizer_file
 
 if TYPE_CHECKING:
@@ -56,10 +61,10 @@ def open_side(folder: Path) -> Side:
     """
     home = transformer_folder(folder)
     path = home / "tokenizer.json"
-    file, tokenizer = read_tokenizer_file(path), open_plain(path)
+    file, tokenizer = read_tokenizer_file(path), open_tokenizer(path)
     side = Side(folder, home, file, tokenizer, _read_object(home / "config.json"))
     settings = side.read("tokenizer_config.json")
-    named = [*ids.role_texts(settings).values(), *(settings.get("additional_special_tokens") or [])]
+    named = [*consistency.role_texts(settings).values(), *(settings.get("additional_special_tokens") or [])]
     added = {name: file.ids[name] for name in named if isinstance(name, str) and name in file.ids}
     return replace(side, file=replace(file, added=file.added | added))
 
@@ -74,7 +79,7 @@ def run_checks(
     """
     student = open_side(folder)
     fixed = read_golden(student.home / GOLDEN) if golden else None
-    matrix = embedding_rows(open_checkpoint(student.home))
+    matrix = consistency.embedding_rows(open_checkpoint(student.home))
     rows = None if matrix is None else matrix[1]
     other = None if teacher is None else open_side(teacher)
     given = gather_texts(student.file, paths=texts)
@@ -98,7 +103,7 @@ def run_checks(
 def _files(student: Side, rows: int | None) -> CheckResult:
     listed = student.home / "vocab.txt"
     lines = listed.read_text(encoding="utf-8", errors="replace").split("\n") if listed.is_file() else None
-    return check_files(
+    return consistency.check_files(
         student.file,
         names=[path.name for path in student.home.iterdir() if path.is_file()],
         config=student.config,
@@ -120,28 +125,28 @@ def _totality(student: Side, readers: Sequence[Reader], *, rows: int, full: bool
             if reader.fault is not None:
                 yield CheckResult(name, Status.FAIL, 0, f"cannot be loaded: {reader.fault}")
                 continue
-            found = _guard(name, partial(
+            result = _guard(name, partial(
                 check_totality, name, encode=reader.encode, characters=characters, unk_id=student.file.unk_id,
                 rows=rows, is_visible=is_visible, advance=advance,
             ))  # fmt: skip
-            if found.status is Status.FAIL and not covers_all_text(student.file):
-                found = replace(found, detail=f"{found.detail}; this tokenizer has no byte fallback")
-            yield found
+            if result.status is Status.FAIL and not covers_all_text(student.file):
+                result = replace(result, detail=f"{result.detail}; this tokenizer has no byte fallback")
+            yield result
 
 
 def _no_injection(student: Side, readers: Sequence[Reader]) -> CheckResult:
-    return literals.check_no_injection(
-        student.file, readers=readers, normalizer=student.tokenizer.normalizer, texts=literals.literal_texts()
+    return encoding.check_no_injection(
+        student.file, readers=readers, normalizer=student.tokenizer.normalizer, texts=literal_texts()
     )
 
 
 def _special_text(student: Side, readers: Sequence[Reader], teacher: Side | None) -> CheckResult:
     tokens = {name: student.file.ids[name] for name in sorted(special_texts(student.file))}
-    found = {
-        reader.name: literals.become_special(partial(reader.encode, special=False), tokens=tokens) for reader in readers
+    by_reader = {
+        reader.name: encoding.become_special(partial(reader.encode, special=False), tokens=tokens) for reader in readers
     }
-    return literals.check_special_text(
-        found,
+    return encoding.check_special_text(
+        by_reader,
         claims_plain=bool(student.read("tokenizer_config.json").get("split_special_tokens")),
         teacher=None if teacher is None else _teacher_special(teacher, tokens),
     )
@@ -149,27 +154,27 @@ def _special_text(student: Side, readers: Sequence[Reader], teacher: Side | None
 
 def _teacher_special(teacher: Side, tokens: dict[str, int]) -> dict[str, bool]:
     known = {name: teacher.file.ids[name] for name in tokens if name in teacher.file.ids}
-    return literals.become_special(partial(Reader(RUST, teacher.tokenizer).encode, special=False), tokens=known)
+    return encoding.become_special(partial(Reader(RUST, teacher.tokenizer).encode, special=False), tokens=known)
 
 
 def _ids(student: Side, readers: Sequence[Reader]) -> CheckResult:
     settings, tokens = student.read("tokenizer_config.json"), student.read("special_tokens_map.json")
-    roles = ids.role_texts(tokens) | ids.role_texts(settings)
-    claims = ids.file_claims(student.file)
+    roles = consistency.role_texts(tokens) | consistency.role_texts(settings)
+    claims = consistency.file_claims(student.file)
     for name in ("config.json", "generation_config.json"):
-        claims += ids.config_claims(name, student.read(name), roles=roles)
-    claims += ids.tokenizer_config_claims(settings, tokens=tokens, ids=student.file.ids)
-    claims += ids.reader_claims(readers, roles=roles)
-    return ids.check_ids(
+        claims += consistency.config_claims(name, student.read(name), roles=roles)
+    claims += consistency.tokenizer_config_claims(settings, tokens=tokens, ids=student.file.ids)
+    claims += consistency.reader_claims(readers, roles=roles)
+    return consistency.check_ids(
         student.file,
         claims=claims,
-        stated=ids.lengths(
+        stated=consistency.lengths(
             settings,
             sentence_config=student.read("sentence_bert_config.json"),
             readers=[reader for reader in readers if reader.name.startswith(AUTO)],
         ),
-        limit=ids.longest_input(student.config),
-        is_stable=ids.is_stable(student.tokenizer.to_str()),
+        limit=consistency.longest_input(student.config),
+        is_stable=consistency.is_stable(student.tokenizer.to_str()),
     )
 
 
@@ -185,30 +190,30 @@ def _against(student: Side, teacher: Side | None, *, texts: Texts, model: Any) -
     if teacher is None:
         yield from (skipped(name, "no --teacher given") for name in ("restriction", "embeddings"))
         return
-    kept = against.id_map(student.file, teacher=teacher.file)
-    covered = against.find_covered(texts.all, tokenizer=teacher.tokenizer, teacher=teacher.file, kept=kept)
-    yield against.check_restriction(covered, tokenizer=student.tokenizer)
+    kept = comparison.id_map(student.file, teacher=teacher.file)
+    covered = comparison.find_covered(texts.all, tokenizer=teacher.tokenizer, teacher=teacher.file, kept=kept)
+    yield comparison.check_restriction(covered, tokenizer=student.tokenizer)
     yield _guard("embeddings", partial(_embeddings, student, teacher, covered=covered, model=model))
 
 
-def _embeddings(student: Side, teacher: Side, *, covered: against.Covered, model: Any) -> CheckResult:
+def _embeddings(student: Side, teacher: Side, *, covered: comparison.Covered, model: Any) -> CheckResult:
     if student.layers != teacher.layers:
         return skipped("embeddings", f"{student.layers} of {teacher.layers} layers kept")
     if model is None:
         return CheckResult("embeddings", Status.FAIL, 0, "the student cannot be loaded")
-    if not (chosen := against.sample(covered)):
+    if not (chosen := comparison.sample(covered)):
         return skipped("embeddings", "no text has all its teacher pieces kept")
     from babelpress.architectures.encoders import load_encoder
 
     origin = load_encoder(teacher.folder, device="cpu")
-    own, expected = against.embed_texts(model, chosen), against.embed_texts(origin, chosen)
-    found = against.check_embeddings(chosen, student=own, teacher=expected)
+    vectors, expected = comparison.embed_texts(model, chosen), comparison.embed_texts(origin, chosen)
+    result = comparison.check_embeddings(chosen, student=vectors, teacher=expected)
     sides = [getattr(encoder.tokenizer, "padding_side", "right") for encoder in (origin, model)]
-    if found.status is Status.FAIL and sides[0] != sides[1]:
+    if result.status is Status.FAIL and sides[0] != sides[1]:
         return replace(
-            found, detail=f"{found.detail}; the teacher pads on the {sides[0]}, the student on the {sides[1]}"
+            result, detail=f"{result.detail}; the teacher pads on the {sides[0]}, the student on the {sides[1]}"
         )
-    return found
+    return result
 
 
 def _guard(name: str, check: Callable[[], CheckResult]) -> CheckResult:

@@ -112,7 +112,7 @@ def _show_model(folder: Path, _: Path) -> None:
 
 
 def _model(folder: Path) -> dict[str, Any]:
-    from babelpress.evaluation.evaluate import model_facts
+    from babelpress.evaluation.model_folders import model_facts
 
     return {"folder": str(folder), **model_facts(folder)}
 

@@ -34,7 +34,7 @@ from babelpress.teacher import Teacher
 from babelpress.utils import processes
 from babelpress.utils.files import hash_json, hold, remove_leftovers
 from babelpress.utils.progress import bar
-from babelpress.vocabulary.count import open_tokenizer
+from babelpress.utils.tokenizer import open_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

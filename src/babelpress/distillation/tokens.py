@@ -19,7 +19,7 @@ from babelpress.distillation.texts import SHARD_ROWS, TextRules, read_shards
 from babelpress.errors import TrainingError
 from babelpress.utils import processes
 from babelpress.utils.progress import bar
-from babelpress.vocabulary.count import open_tokenizer
+from babelpress.utils.tokenizer import open_tokenizer
 
 
 @dataclass(frozen=True)

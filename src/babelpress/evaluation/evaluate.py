@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from babelpress.architectures import find_family
-from babelpress.architectures.bert import FAMILY as BERT
 from babelpress.architectures.encoders import encode_texts, load_encoder
-from babelpress.evaluation.fidelity.embedded import BITEXT, SIMILARITY, embedded_scores
+from babelpress.evaluation.fidelity.bundled import BITEXT, SIMILARITY, bundled_scores
 from babelpress.evaluation.fidelity.measures import measure_models
 from babelpress.evaluation.fidelity.shares import evenly
 from babelpress.evaluation.intervals.replicates import (
@@ -24,13 +22,12 @@ from babelpress.evaluation.intervals.replicates import (
     paired_share,
     write_rows,
 )
+from babelpress.evaluation.model_folders import model_facts
 from babelpress.evaluation.speed.measure import measure_speed
 from babelpress.evaluation.tasks.missing import write_missing
 from babelpress.evaluation.tasks.scoring import ScoringSettings, Subject, score_models
 from babelpress.recipe import EvaluationSection
-from babelpress.schema.model_files import model_bytes
-from babelpress.schema.results import STUDENT, TEACHER, ModelResult, Score, Speed
-from babelpress.utils.files import read_json
+from babelpress.schema.results import TEACHER, ModelResult, Score, Speed
 from babelpress.utils.tensors import open_checkpoint
 
 if TYPE_CHECKING:
@@ -38,20 +35,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A model to be measured: its folder and the name that its results are kept under."""
+class RunModel:
+    """A model of a run: its folder, and the name that its results have in mteb's cache."""
 
     folder: Path
     model_id: str
 
 
-def model_id(recipe: str, name: str) -> str:
-    """Return what a run's model is called where its results are kept."""
-    return f"babelpress/{recipe}" if name == STUDENT else f"babelpress/{recipe}-{name}"
-
-
 def evaluate_models(
-    candidates: dict[str, Candidate],
+    models: dict[str, RunModel],
     *,
     settings: EvaluationSection,
     held_out: Mapping[str, list[str]],
@@ -60,25 +52,25 @@ def evaluate_models(
     cache: Path,
     trust_remote_code: bool = False,
 ) -> dict[str, ModelResult]:
-    """Measure models; `candidates` must hold "teacher", which the others are compared with.
+    """Measure the models of a run; "teacher" must be one of them, the others are compared with it.
 
-    `held_out` are texts by language that no model was trained on. mteb results are kept in `cache`, with the
-    replicates of scores and, where the settings allow tasks to fail, with those that did (`read_missing`).
+    `held_out` are texts by language that no model was trained on. `cache` keeps mteb's results, the replicates of
+    scores and, where the settings allow tasks to fail, the failed ones (`read_missing`).
     """
-    models = {name: load_encoder(c.folder, trust_remote_code=trust_remote_code) for name, c in candidates.items()}
+    encoders = {name: load_encoder(model.folder, trust_remote_code=trust_remote_code) for name, model in models.items()}
     flat = [text for texts in held_out.values() for text in texts]
-    measures = measure_models(models, held_out, sample=len(flat), batch_size=settings.batch_size)
+    measures = measure_models(encoders, held_out, sample=len(flat), batch_size=settings.batch_size)
     timed = evenly(flat, settings.speed_sentences)
-    speed = _speeds(candidates, timed, trust_remote_code=trust_remote_code)
-    scores, replicates = _all_scores(models, candidates, settings, languages=languages, data_dir=data_dir, cache=cache)
-    averages = {name: average(own) for name, own in scores.items()}
-    resampled = {name: average_values(own, replicates[name]) for name, own in scores.items()}
+    speed = _speeds(models, timed, trust_remote_code=trust_remote_code)
+    scores, replicates = _all_scores(encoders, models, settings, languages=languages, data_dir=data_dir, cache=cache)
+    averages = {name: average(by_task) for name, by_task in scores.items()}
+    resampled = {name: average_values(by_task, replicates[name]) for name, by_task in scores.items()}
     return {
         name: ModelResult(
-            **model_facts(candidate.folder),
+            **model_facts(model.folder),
             fidelity_mean=measures[name].overall.cosine,
             fidelity_p5=measures[name].overall.cosine_p5,
-            tokens_per_sentence=_tokens_per_sentence(models[name], flat),
+            tokens_per_sentence=_tokens_per_sentence(encoders[name], flat),
             scores=scores[name],
             average=averages[name],
             retention=averages[name] / averages[TEACHER] if averages[TEACHER] else 0.0,
@@ -87,84 +79,65 @@ def evaluate_models(
             average_interval=interval_of(resampled[name]),
             retention_interval=None if name == TEACHER else paired_share(resampled[name], resampled[TEACHER]),
         )
-        for name, candidate in candidates.items()
+        for name, model in models.items()
     }
 
 
 def _all_scores(
-    models: dict[str, SentenceTransformer],
-    candidates: dict[str, Candidate],
+    encoders: dict[str, SentenceTransformer],
+    models: dict[str, RunModel],
     settings: EvaluationSection,
     *,
     languages: tuple[str, ...],
     data_dir: Path | None,
     cache: Path,
 ) -> tuple[dict[str, dict[str, Score]], dict[str, dict[str, Replicates]]]:
-    """Return each model's scores, on the embedded sentences and on tasks, and the replicates of each."""
+    """Return each model's scores, on the bundled sentences and on tasks, and the replicates of each."""
     subjects = {
-        name: Subject(models[name], candidate.model_id, open_checkpoint(candidate.folder).content_hash())
-        for name, candidate in candidates.items()
+        name: Subject(encoders[name], model.model_id, open_checkpoint(model.folder).content_hash())
+        for name, model in models.items()
     }
     scores: dict[str, dict[str, Score]] = {name: {} for name in models}
     replicates: dict[str, dict[str, Replicates]] = {name: {} for name in models}
     if settings.bundled:
-        encode = {name: partial(encode_texts, model, batch_size=settings.batch_size) for name, model in models.items()}
-        for name, (bundled, rows) in embedded_scores(encode, languages).items():
+        encode = {
+            name: partial(encode_texts, encoder, batch_size=settings.batch_size) for name, encoder in encoders.items()
+        }
+        for name, (bundled, rows) in bundled_scores(encode, languages).items():
             scores[name] |= bundled
             replicates[name][BITEXT] = Replicates.of(rows)
             if rows:
                 write_rows(subjects[name].rows_path(cache, BITEXT), rows)
-    found, missing = score_models(
+    by_model, missing = score_models(
         subjects, settings.chosen_tasks(),
         ScoringSettings(cache, settings.chosen_languages(), data_dir, settings.prompts, settings.batch_size),
         allow_missing=settings.allow_missing,
     )  # fmt: skip
     write_missing(cache, missing)
-    for name, tasks in found.items():
-        scores[name] |= {task: one.as_score() for task, one in tasks.items()}
-        replicates[name] |= {task: one.replicates for task, one in tasks.items()}
+    for name, tasks in by_model.items():
+        scores[name] |= {task: result.as_score() for task, result in tasks.items()}
+        replicates[name] |= {task: result.replicates for task, result in tasks.items()}
     return scores, replicates
 
 
 def average(scores: dict[str, Score]) -> float:
-    """Return the mean score; the correlation with the teacher is none (the teacher's own is 100 by definition)."""
+    """Return the mean score, without the correlation with the teacher, which is 100 for the teacher by definition."""
     counted = [score.score for name, score in scores.items() if name != SIMILARITY]
     return float(np.mean(counted)) if counted else 0.0
 
 
 def average_values(scores: dict[str, Score], replicates: dict[str, Replicates]) -> Values | None:
-    """Return the replicates of the mean score, None where a score that is in it allows none."""
+    """Return the replicates of the mean score; None where one of its scores has none."""
     nothing = Replicates({})
     return mean_values(
         replicates.get(name, nothing).over(score.subsets) for name, score in scores.items() if name != SIMILARITY
     )
 
 
-def model_facts(folder: Path) -> dict[str, Any]:
-    """Return what can be counted in a model folder: layers, embedding rows, parameters, bytes (of `model_files`)."""
-    config = read_json(folder / "config.json")
-    checkpoint = open_checkpoint(folder)
-    names = [name for name in checkpoint.names() if "position_ids" not in name]
-    total = sum(checkpoint.size(name) for name in names)
-    family = find_family(config.get("model_type")) or BERT
-    optional = [name for name in names if any(f".{part}" in f".{name}" for part in family.optional)]
-    pooler = sum(map(checkpoint.size, optional))
-    return {
-        "layers": config[family.keys.layers],
-        "dimensions": config[family.keys.hidden],
-        "vocab_size": config["vocab_size"],
-        "parameters": total,
-        "parameters_without_pooler": total - pooler,
-        "weight_bytes": checkpoint.bytes_on_disk(),
-        "stored_as": checkpoint.stored_as(),
-        "folder_bytes": model_bytes(folder),
-    }
-
-
-def _speeds(candidates: dict[str, Candidate], texts: list[str], *, trust_remote_code: bool) -> dict[str, Speed]:
+def _speeds(models: dict[str, RunModel], texts: list[str], *, trust_remote_code: bool) -> dict[str, Speed]:
     if not texts:
         return {}
-    folders = {name: candidate.folder for name, candidate in candidates.items()}
+    folders = {name: model.folder for name, model in models.items()}
     return measure_speed(folders, texts, trust_remote_code=trust_remote_code)
 
 

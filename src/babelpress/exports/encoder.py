@@ -116,19 +116,17 @@ def _batches(texts: Sequence[list[int]], size: int) -> Iterator[tuple[list[int],
 
 
 def _open_tokenizer(folder: Path, max_length: int, *, lowercase: bool) -> Any:
-    """Return a folder's tokenizer, which truncates and does not pad. Raises ExportError."""
-    from tokenizers import Tokenizer, normalizers
+    """Return a folder's tokenizer, which truncates and does not pad. Raises ExportError, TeacherError."""
+    from tokenizers import normalizers
+
+    from babelpress.utils.tokenizer import open_tokenizer
 
     file = transformer_folder(folder) / "tokenizer.json"
     if not file.is_file():
         raise ExportError(f"{file} is missing; an export is read from its student's folder")
-    try:
-        tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library has no other kind
-        raise ExportError(f"{file} is no tokenizer: {' '.join(str(error).split())[:200]}") from error
+    tokenizer = open_tokenizer(file)
     if lowercase:  # as sentence-transformers does it
         own = [tokenizer.normalizer] if tokenizer.normalizer else []
         tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
     tokenizer.enable_truncation(max_length)
-    tokenizer.no_padding()
     return tokenizer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from babelpress.architectures.encoders import encode_texts
 from babelpress.corpus.sources import first_lines
-from babelpress.evaluation.fidelity.embedded import BITEXT, all_languages, bundled_texts, find_translations
+from babelpress.evaluation.fidelity.bundled import BITEXT, all_languages, bundled_texts, find_translations
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

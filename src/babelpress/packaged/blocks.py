@@ -118,10 +118,10 @@ class _Reader:
         """Read numbers."""
         return struct.unpack_from(form, self.content, self.skip(struct.calcsize(form), what))
 
-    def expect(self, what: str, found: Any, expected: Any) -> None:
+    def expect(self, what: str, value: Any, expected: Any) -> None:
         """Refuse a file in which something is otherwise."""
-        if found != expected:
-            raise self.fault(f"{what} is {found!r}, {expected!r} was expected")
+        if value != expected:
+            raise self.fault(f"{what} is {value!r}, {expected!r} was expected")
 
 
 def _read_sizes(reader: _Reader, shape: Shape) -> None:
@@ -140,8 +140,8 @@ def _read_sizes(reader: _Reader, shape: Shape) -> None:
         "epsilon": float(np.float32(shape.epsilon)),
         "weights a block": BLOCK,
     }
-    for (what, value), found in zip(expected.items(), sizes, strict=True):
-        reader.expect(what, found, value)
+    for (what, value), size in zip(expected.items(), sizes, strict=True):
+        reader.expect(what, size, value)
 
 
 def _skip_tokenizer(reader: _Reader, shape: Shape) -> None:
@@ -164,16 +164,16 @@ def _read_directory(reader: _Reader, shape: Shape) -> dict[str, tuple[_Expected,
             raise reader.fault(f"a tensor's name takes {length:,} bytes, {_LONGEST_NAME} are the limit")
         start = reader.skip(length, "a tensor's name")
         name = reader.content[start : reader.at].decode("ascii", errors="replace")
-        one = wanted.pop(name, None)
-        if one is None:
+        tensor = wanted.pop(name, None)
+        if tensor is None:
             raise reader.fault(f"tensor {name!r} is not expected, or there twice")
         kind, count, offset, size = reader.take("<BIQQ", f"the entry of {name}")
-        reader.expect(f"the kind of {name}", kind, _BLOCKS if one.blocks else _FLOATS)
-        reader.expect(f"the number of weights of {name}", count, one.size)
-        reader.expect(f"the size of {name}", size, one.bytes)
+        reader.expect(f"the kind of {name}", kind, _BLOCKS if tensor.blocks else _FLOATS)
+        reader.expect(f"the number of weights of {name}", count, tensor.size)
+        reader.expect(f"the size of {name}", size, tensor.bytes)
         if offset + size > len(reader.content):
             raise reader.fault(f"{name} would end at byte {offset + size:,}, the file has {len(reader.content):,}")
-        places[one.name] = (one, offset)
+        places[tensor.name] = (tensor, offset)
     return places
 
 

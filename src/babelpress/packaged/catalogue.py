@@ -120,8 +120,8 @@ MODELS: dict[str, PackagedModel] = {
 
 def find_model(name: str) -> PackagedModel:
     """Return a model by its name or its id on the hub. Raises PackageError that lists what there is."""
-    found = {key: model for model in MODELS.values() for key in (model.name, model.model_id)}
-    if name not in found:
+    models = {key: model for model in MODELS.values() for key in (model.name, model.model_id)}
+    if name not in models:
         near = did_you_mean(name, MODELS)
         raise PackageError(f"no package is known that carries {name!r}{near}; there are: {', '.join(MODELS)}")
-    return found[name]
+    return models[name]

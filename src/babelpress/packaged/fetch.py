@@ -48,8 +48,8 @@ class Fetched:
             "floor": FLOOR,
             "licence": self.model.licence,
             "files": [
-                {"package": one.package, "version": one.version, "path": one.path, "licence": one.licence}
-                for one in self.model.files
+                {"package": file.package, "version": file.version, "path": file.path, "licence": file.licence}
+                for file in self.model.files
             ],
         }
 
@@ -88,13 +88,13 @@ def _is_there(folder: Path, model: PackagedModel, dtype: str) -> bool:
     if not folder.is_dir() or not any(folder.iterdir()):
         return False
     try:
-        found = read_teacher(str(folder.resolve())).fingerprint
+        present = read_teacher(str(folder.resolve())).fingerprint
     except BabelpressError:
-        found = None
-    if found == model.fingerprints[dtype]:
+        present = None
+    if present == model.fingerprints[dtype]:
         return True
-    held = [f"{model.name} as {other}" for other, fingerprint in model.fingerprints.items() if fingerprint == found]
-    holds = f"holds {held[0]}, {dtype} is asked for" if held else f"holds something else than {model.name}"
+    others = [other for other, fingerprint in model.fingerprints.items() if fingerprint == present]
+    holds = f"holds {model.name} as {others[0]}, {dtype} was requested" if others else f"does not hold {model.name}"
     raise PackageError(f"{folder} {holds}; nothing was written; give a folder that is empty or not there yet")
 
 

@@ -27,9 +27,9 @@ def load_known(path: Path) -> Known:
     """Read known vectors; they are kept as whole numbers, in parts of 1 / `scale`."""
     values = read_json(path)
     return Known(
-        languages=tuple(one["language"] for one in values["sentences"]),
-        texts=tuple(one["text"] for one in values["sentences"]),
-        vectors=np.array([one["vector"] for one in values["sentences"]], dtype=np.float32) / values["scale"],
+        languages=tuple(sentence["language"] for sentence in values["sentences"]),
+        texts=tuple(sentence["text"] for sentence in values["sentences"]),
+        vectors=np.array([sentence["vector"] for sentence in values["sentences"]], dtype=np.float32) / values["scale"],
     )
 
 
@@ -38,10 +38,10 @@ def compare_with_known(folder: Path, known: Known) -> dict[str, float]:
     from babelpress.architectures.encoders import encode_texts, load_encoder
     from babelpress.evaluation.fidelity.intrinsic import normalised
 
-    found = encode_texts(load_encoder(folder, device="cpu"), known.texts, batch_size=len(known.texts))
-    if found.shape != known.vectors.shape:
-        raise PackageError(f"the embeddings have shape {found.shape}, {known.vectors.shape} was expected")
-    products = np.einsum("sd,sd->s", normalised(found), normalised(known.vectors))
+    vectors = encode_texts(load_encoder(folder, device="cpu"), known.texts, batch_size=len(known.texts))
+    if vectors.shape != known.vectors.shape:
+        raise PackageError(f"the embeddings have shape {vectors.shape}, {known.vectors.shape} was expected")
+    products = np.einsum("sd,sd->s", normalised(vectors), normalised(known.vectors))
     cosines = {code: float(value) for code, value in zip(known.languages, products, strict=True)}
     low = [f"{code} {cosine:.4f}" for code, cosine in cosines.items() if not cosine >= FLOOR]  # NaN is low, too
     if low:

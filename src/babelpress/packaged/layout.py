@@ -113,8 +113,8 @@ def json_files(shape: Shape) -> dict[str, Any]:
 def _readme(model: PackagedModel, dtype: str) -> str:
     weights, tokenizer = model.files
     rows = "\n".join(
-        f"| {what} | `{one.package}` {one.version} | `{one.path}` | `{one.sha256}` | {one.licence} |"
-        for what, one in (("weights", weights), ("tokenizer", tokenizer))
+        f"| {what} | `{file.package}` {file.version} | `{file.path}` | `{file.sha256}` | {file.licence} |"
+        for what, file in (("weights", weights), ("tokenizer", tokenizer))
     )
     return f"""---
 license: {model.licence.lower()}

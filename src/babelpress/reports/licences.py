@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from babelpress.corpus.hub_sources import mteb_train_source
 from babelpress.recipe import BundledSource, FileSource, HubSource, MtebTrainSource, Recipe
-from babelpress.teacher import EMBEDDED_ID, Teacher
+from babelpress.teacher import BUNDLED_ID, Teacher
 
 UNKNOWN = "unknown"
 OTHER = "other"
@@ -58,9 +58,9 @@ class Credit:
 
 
 def hub_id(teacher: Teacher) -> str | None:
-    """Return the teacher's id on the hub, None where its name is none (a folder's own name, the embedded one)."""
+    """Return the teacher's id on the hub, None where its name is none (a folder's own name, the bundled one)."""
     is_id = re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", teacher.name)
-    return teacher.name if is_id and teacher.name != EMBEDDED_ID else None
+    return teacher.name if is_id and teacher.name != BUNDLED_ID else None
 
 
 def student_licence(recipe: Recipe, teacher: Teacher) -> Licence:
@@ -75,7 +75,7 @@ def student_licence(recipe: Recipe, teacher: Teacher) -> Licence:
 def list_credits(recipe: Recipe, teacher: Teacher) -> list[Credit]:
     """Return the teacher and every source of text, in the recipe's order, each once."""
     own = _licence(teacher.licence, name=teacher.licence_name).words if teacher.licence else "its folder names none"
-    origin = "babelpress; its text: docs/reference_teacher.md there" if teacher.name == EMBEDDED_ID else ""
+    origin = "babelpress; its text: docs/reference_teacher.md there" if teacher.name == BUNDLED_ID else ""
     found = [Credit(f"teacher: {teacher_link(teacher)}", own, origin)]
     for source in recipe.corpus.sources:
         if isinstance(source, BundledSource):
@@ -109,7 +109,7 @@ def teacher_link(teacher: Teacher) -> str:
     name = hub_id(teacher)
     if name:
         return f"[{name}](https://huggingface.co/{name})"
-    return teacher.name if teacher.name == EMBEDDED_ID else re.split(r"[\\/]", teacher.name.rstrip("\\/"))[-1]
+    return teacher.name if teacher.name == BUNDLED_ID else re.split(r"[\\/]", teacher.name.rstrip("\\/"))[-1]
 
 
 def _licence(text: str, *, name: str | None = None, link: str | None = None) -> Licence:

@@ -9,9 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from babelpress.evaluation.fidelity.disturb import WORDS
 from babelpress.evaluation.fidelity.neighbours import LEAST_TEXTS, NEIGHBOURS
-from babelpress.schema.results import TEACHER, AtLength, Closeness, Disturbed, Measures
+from babelpress.evaluation.fidelity.perturb import PERTURBATION_LABELS
+from babelpress.schema.results import TEACHER, AtLength, Closeness, Measures, Perturbed
 
 _BESIDE = 2  # students with a group of columns each
 _BESIDE_OVERALL = 6  # students with one column each
@@ -33,7 +33,7 @@ def measures_view(found: Mapping[str, Measures]) -> RenderableType:
         parts += [_by_language(some) for some in _some(lettered, _BESIDE)]
     if any(measures.by_length for _, measures in lettered):
         parts += [_by_length(some) for some in _some(lettered, _BESIDE)]
-    if found[TEACHER].disturbed:
+    if found[TEACHER].perturbed:
         parts += [_disturbed(found[TEACHER], some) for some in _some(lettered, _BESIDE)]
     spaced = [part for table in parts for part in (table, Text())]
     return Group(*spaced, *(Text(f"- {note}", style="dim") for note in notes(found)))
@@ -53,9 +53,9 @@ def notes(found: Mapping[str, Measures]) -> list[str]:
             said[-1] += f", and {_chance(min(sizes))} within a language of {min(sizes):,}"
     if any(measures.by_length for measures in found.values()):
         said.append("tokens are the teacher's; a length stands there where a model reads 3 of 4 texts or more whole")
-    if found[TEACHER].disturbed:
+    if found[TEACHER].perturbed:
         said.append("found: how often a disturbed text's nearest text is its own, undisturbed, for the same model")
-        said.append("; ".join(f"{name}: {WORDS[name]}" for name in found[TEACHER].disturbed))
+        said.append("; ".join(f"{name}: {PERTURBATION_LABELS[name]}" for name in found[TEACHER].perturbed))
     return said
 
 
@@ -117,13 +117,13 @@ def _disturbed(teacher: Measures, students: Lettered) -> Table:
     models = [(TEACHER, teacher), *students]
     heads = [f"{name}\n{head}" for name, _ in models for head in ("found", "cosine")]
     table = _table("disturbed text: its own found, %; cosine", "", ["texts", *heads])
-    for name, changed in teacher.disturbed.items():
-        cells = (cell for _, measures in models for cell in _robust(measures.disturbed[name]))
+    for name, changed in teacher.perturbed.items():
+        cells = (cell for _, measures in models for cell in _robust(measures.perturbed[name]))
         table.add_row(name, f"{changed.texts:,}", *cells)
     return table
 
 
-def _robust(changed: Disturbed) -> tuple[str, str]:
+def _robust(changed: Perturbed) -> tuple[str, str]:
     return f"{100 * changed.found:.1f}", f"{changed.cosine:.3f}"
 
 

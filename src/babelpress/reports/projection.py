@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.fidelity.embedded import bundled_texts
+from babelpress.evaluation.fidelity.bundled import bundled_texts
 from babelpress.recipe import HubSource, ParallelSource, Recipe
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.compare.candidates import run_scored
 from babelpress.evaluation.compare.compare import compare_scores
 from babelpress.evaluation.compare.comparison import Comparison, Scored
+from babelpress.evaluation.compare.models import run_scored
 from babelpress.evaluation.compare.published import Published
 from babelpress.reports.comparison_plot import count_tasks
 from babelpress.reports.style import INK, QUIET, house_style, new_figure, save, tidy

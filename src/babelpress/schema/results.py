@@ -15,7 +15,7 @@ TEACHER, PRUNED, STUDENT = "teacher", "pruned", "distilled"
 
 # What version 0.1 called a model and a field.
 _FORMER_MODELS = {"pressed": PRUNED}
-_FORMER_FIELDS = {"tokens": "vocab_size"}
+_FORMER_FIELDS = {"tokens": "vocab_size", "disturbed": "perturbed"}
 
 
 class _Figures(BaseModel):
@@ -83,10 +83,10 @@ class AtLength(_Figures):
     cosine_p5: float
 
 
-class Disturbed(_Figures):
-    """What a model makes of disturbed text: how often its nearest undisturbed text is its own, and their cosine.
+class Perturbed(_Figures):
+    """Robustness to perturbed text: how often the nearest plain text is the original, and the cosine to the original.
 
-    `texts` are those that the disturbance changes; no other is counted.
+    `texts` is the number of texts that the perturbation changes; only these count.
     """
 
     found: float
@@ -100,7 +100,12 @@ class Measures(_Figures):
     overall: Closeness
     by_language: dict[str, Closeness] = {}
     by_length: tuple[AtLength, ...] = ()
-    disturbed: dict[str, Disturbed] = {}
+    perturbed: dict[str, Perturbed] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_fields(cls, values: Any) -> Any:
+        return renamed(values, _FORMER_FIELDS)
 
 
 class Parallel(_Figures):

@@ -69,7 +69,7 @@ def _look_for_long_texts(run: Run, folder: Path) -> int | None:
     A corpus without any still gives long texts, of sentences that follow each other in it; they say little of how
     the teacher reads a passage, and that is said before hours are spent on them.
     """
-    from babelpress.vocabulary.count import open_tokenizer
+    from babelpress.utils.tokenizer import open_tokenizer
 
     settings = run.recipe.distillation
     if settings.long_length is None:

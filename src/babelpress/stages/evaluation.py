@@ -58,12 +58,13 @@ def make(run: Run, folder: Path) -> dict[str, Any]:
     Timings go into the manifest's counts: they differ every time, and stages that depend on the scores must not be
     made again for that.
     """
-    from babelpress.evaluation.evaluate import Candidate, evaluate_models, model_id
+    from babelpress.evaluation.evaluate import RunModel, evaluate_models
+    from babelpress.evaluation.model_folders import run_model_id
 
     recipe = run.recipe
     held_out = texts_by_language(run.path("corpus"), Split.TEST)
     results = evaluate_models(
-        {name: Candidate(model, model_id(recipe.name, name)) for name, model in run.models().items()},
+        {name: RunModel(model, run_model_id(recipe.name, name)) for name, model in run.models().items()},
         settings=recipe.evaluation,
         held_out=held_out,
         languages=recipe.languages,

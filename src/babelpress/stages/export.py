@@ -48,7 +48,7 @@ def check(run: Run) -> None:
 
 def make(run: Run, folder: Path) -> dict[str, Any]:
     """Write the exports, each scored as the student was; what misses the floor is left out and told of."""
-    from babelpress.evaluation.fidelity.embedded import BITEXT
+    from babelpress.evaluation.fidelity.bundled import BITEXT
     from babelpress.exports.export import export_student
 
     remove_leftovers(folder)  # what a killed run was writing
@@ -106,7 +106,7 @@ def _scores(
     run: Run, cache: Path, wanted: tuple[str, ...], model: SentenceTransformer, file: Path | None
 ) -> dict[str, float]:
     """Return an export's scores of these names; finished tasks of a killed run are found in the cache."""
-    from babelpress.evaluation.fidelity.embedded import BITEXT
+    from babelpress.evaluation.fidelity.bundled import BITEXT
     from babelpress.evaluation.tasks.scoring import ScoringSettings, Subject, score_models
     from babelpress.exports.scoring import translation_score
 

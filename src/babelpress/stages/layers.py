@@ -33,7 +33,7 @@ def _embeddings_by_layer(run: Run) -> Any:
 
     from babelpress.architectures.encoders import embed_by_layer, load_encoder, pad_batch
     from babelpress.utils.progress import bar
-    from babelpress.vocabulary.count import open_tokenizer
+    from babelpress.utils.tokenizer import open_tokenizer
 
     texts = first_texts(run.path("corpus"), Split.TRAIN, run.recipe.layers.sample)
     tokenizer = open_tokenizer(run.teacher.folder / "tokenizer.json")

@@ -108,13 +108,13 @@ def finished_stages(run: Run) -> dict[str, dict[str, Any]]:
 
 def _student_entries(run: Run, student: ModelResult) -> tuple[Entry, ...]:
     """Return the student's mteb figures as mteb wrote them."""
-    from babelpress.evaluation.evaluate import model_id
-    from babelpress.evaluation.intervals.means import EMBEDDED_KINDS
+    from babelpress.evaluation.intervals.means import BUNDLED_KINDS
+    from babelpress.evaluation.model_folders import run_model_id
     from babelpress.utils.tensors import open_checkpoint
 
     return read_entries(
         run.path("evaluation") / "mteb",
-        [name for name, score in student.scores.items() if score.kind not in EMBEDDED_KINDS],
-        model_id=model_id(run.recipe.name, STUDENT),
+        [name for name, score in student.scores.items() if score.kind not in BUNDLED_KINDS],
+        model_id=run_model_id(run.recipe.name, STUDENT),
         weights_hash=open_checkpoint(run.path("student")).content_hash(),
     )

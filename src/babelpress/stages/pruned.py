@@ -31,7 +31,7 @@ def settings(run: Run) -> Any:
 
 def make(run: Run, folder: Path) -> dict[str, Any]:
     """Write the pruned student."""
-    from babelpress.evaluation.evaluate import model_facts
+    from babelpress.evaluation.model_folders import model_facts
     from babelpress.student.build import press_student
 
     layers, vocabulary = read_plans(run)

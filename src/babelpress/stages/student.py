@@ -34,7 +34,7 @@ def settings(run: Run) -> Any:
 def make(run: Run, folder: Path) -> dict[str, Any]:
     """Write the final student: the pruned folder with the trained weights, and its tokenizer's golden file."""
     from babelpress.checks.golden import write_golden
-    from babelpress.evaluation.evaluate import model_facts
+    from babelpress.evaluation.model_folders import model_facts
     from babelpress.student.build import replace_weights
     from babelpress.student.dense import fold_projection
 

@@ -36,9 +36,9 @@ def is_main() -> bool:
 
 def share(items: Iterable[T]) -> Iterator[T]:
     """Yield this process's share: every count-th item, from its own number on."""
-    own, every = rank(), count()
+    number_here, every = rank(), count()
     for number, item in enumerate(items):
-        if number % every == own:
+        if number % every == number_here:
             yield item
 
 
@@ -55,8 +55,8 @@ def from_main(value: T) -> T:
     from accelerate.utils import broadcast_object_list
 
     _state()
-    found: list[T] = broadcast_object_list([value])
-    return found[0]
+    values: list[T] = broadcast_object_list([value])
+    return values[0]
 
 
 def from_all(value: T) -> list[T]:
@@ -66,8 +66,8 @@ def from_all(value: T) -> list[T]:
     from accelerate.utils import gather_object
 
     _state()
-    found: list[T] = gather_object([value])
-    return found
+    values: list[T] = gather_object([value])
+    return values
 
 
 def device() -> str | None:

@@ -7,7 +7,6 @@ sums as the tokenizers library. What is not proven to fall apart this way is cou
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,15 +15,14 @@ from dataclasses import dataclass
 from itertools import compress
 from operator import not_
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from babelpress.errors import TeacherError
 from babelpress.schema.languages import NO_LANGUAGE
 from babelpress.utils.progress import bar
+from babelpress.utils.tokenizer import load_tokenizer
 from babelpress.vocabulary import segment
 from babelpress.vocabulary.cuts import Cut, cut_of, joins, odd_texts, word_kinds
 from babelpress.vocabulary.segment import Ints, Strings
@@ -75,26 +73,6 @@ class PieceCounts:
     def total(self) -> NDArray[np.int64]:
         """Return the occurrences over all languages, shape (ids,)."""
         return np.sum(list(self.pieces.values()), axis=0, dtype=np.int64)
-
-
-def open_tokenizer(path: Path) -> Tokenizer:
-    """Open a tokenizer.json without the truncation and padding that it may carry (docs/pitfalls.md, A13)."""
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # noqa: BLE001 (tokenizers raises bare Exception)
-        raise TeacherError(f"{path} is not a tokenizer: {error}") from None
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def load_tokenizer(raw: dict[str, Any]) -> Tokenizer:
-    """Make a tokenizer from what a tokenizer.json holds, without truncation and padding (docs/pitfalls.md, A13)."""
-    bare = {**raw, "truncation": None, "padding": None}
-    try:
-        return Tokenizer.from_str(json.dumps(bare, ensure_ascii=False))
-    except Exception as error:  # noqa: BLE001 (tokenizers raises bare Exception)
-        raise TeacherError(f"the tokenizers library refuses this tokenizer: {error}") from None
 
 
 class WordCounter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from babelpress.errors import EvaluationError
@@ -17,8 +17,9 @@ from babelpress.evaluation.compare.comparison import (
     SubsetRule,
 )
 from babelpress.evaluation.intervals.bootstrap import Interval
-from babelpress.evaluation.intervals.means import EMBEDDED_KINDS, Groups, group_by_kind, kept, mean, score_over
+from babelpress.evaluation.intervals.means import BUNDLED_KINDS, Groups, group_by_kind, kept, mean, score_over
 from babelpress.evaluation.intervals.replicates import Values, interval_of, mean_values, paired_difference
+from babelpress.evaluation.model_folders import distinct_names
 from babelpress.evaluation.tasks.subset_names import subset_language
 from babelpress.schema.results import Score
 from babelpress.schema.suites import did_you_mean
@@ -53,8 +54,8 @@ def compare_scores(
     lines = _Lines(first, len(models))
     per_task = {
         task: [
-            _Value.of(score_over(own[task], subsets), model, task, subsets)
-            for model, own, subsets in zip(models, scores, of_models, strict=True)
+            _Value.of(score_over(by_task[task], subsets), model, task, subsets)
+            for model, by_task, subsets in zip(models, scores, of_models, strict=True)
         ]
         for task, of_models in used.items()
     }
@@ -85,15 +86,15 @@ class _Value:
         """Take a model's task, over some of its subsets; over all of them the interval is known without replicates."""
         whole, known = model.scores[task], model.replicates.get(task)
         replicates = known.over(subsets if whole.subsets else ()) if known is not None else None
-        told = whole.interval if set(subsets) == set(whole.subsets) else None
-        return cls(score, told if replicates is None else interval_of(replicates), replicates)
+        known_interval = whole.interval if set(subsets) == set(whole.subsets) else None
+        return cls(score, known_interval if replicates is None else interval_of(replicates), replicates)
 
     @classmethod
     def mean(cls, values: Sequence[_Value]) -> _Value:
         """Return the mean; its interval needs the replicates of all."""
-        replicates = mean_values(one.replicates for one in values)
+        replicates = mean_values(value.replicates for value in values)
         interval = values[0].interval if len(values) == 1 else interval_of(replicates)
-        return cls(mean(one.score for one in values), interval, replicates)
+        return cls(mean(value.score for value in values), interval, replicates)
 
 
 @dataclass(frozen=True)
@@ -107,18 +108,18 @@ class _Lines:
         """Return the mean of lines of scores, one score for each model in each."""
         means = [_Value.mean([line[place] for line in values]) for place in range(self.models)]
         return Row(
-            name, tuple(self._cell(place, own, means[self.first]) for place, own in enumerate(means)), len(values)
+            name, tuple(self._cell(place, value, means[self.first]) for place, value in enumerate(means)), len(values)
         )
 
-    def _cell(self, place: int, own: _Value, measure: _Value) -> Cell:
-        difference = None if place == self.first else paired_difference(own.replicates, measure.replicates)
-        return Cell(own.score, kept(own.score, measure.score), own.interval, difference)
+    def _cell(self, place: int, value: _Value, baseline: _Value) -> Cell:
+        difference = None if place == self.first else paired_difference(value.replicates, baseline.replicates)
+        return Cell(value.score, kept(value.score, baseline.score), value.interval, difference)
 
 
 def _all_groups(scores: Sequence[Mapping[str, Score]]) -> dict[str, tuple[str, ...]]:
     union: dict[str, Score] = {}
-    for own in scores:
-        union |= {task: score for task, score in own.items() if task not in union}
+    for by_task in scores:
+        union |= {task: score for task, score in by_task.items() if task not in union}
     return group_by_kind(union, without=())
 
 
@@ -129,17 +130,17 @@ def _common_subsets(
     used: dict[str, list[list[str]]] = {}
     missing, narrowed = [], []
     for task in dict.fromkeys(task for tasks in wanted.values() for task in tasks):
-        lacking = tuple(name for name, own in zip(names, scores, strict=True) if task not in own)
+        lacking = tuple(name for name, by_task in zip(names, scores, strict=True) if task not in by_task)
         if lacking:
             missing.append(Missing(task, lacking))
             continue
-        subsets = [own[task].subsets for own in scores]
+        subsets = [by_task[task].subsets for by_task in scores]
         common = [subset for subset in subsets[0] if all(subset in others for others in subsets)]
-        if any(len(own) != len(common) for own in subsets):
-            narrowed.append(Narrowed(task, len(common), {n: len(own) for n, own in zip(names, subsets, strict=True)}))
+        if any(len(scored) != len(common) for scored in subsets):
+            narrowed.append(Narrowed(task, len(common), dict(zip(names, map(len, subsets), strict=True))))
             if rule is SubsetRule.COMMON and not common:
                 continue
-        used[task] = [common if rule is SubsetRule.COMMON else list(own) for own in subsets]
+        used[task] = [common if rule is SubsetRule.COMMON else list(scored) for scored in subsets]
     return used, tuple(missing), tuple(narrowed)
 
 
@@ -155,17 +156,17 @@ def _by_language(
     """
     tasks_of: dict[str, list[list[_Value]]] = {}
     for task, of_models in used.items():
-        if scores[0][task].kind in EMBEDDED_KINDS:
+        if scores[0][task].kind in BUNDLED_KINDS:
             continue
-        found: dict[str, list[str]] = {}
+        by_language: dict[str, list[str]] = {}
         for subset in of_models[0]:
             language = subset_language(subset)
-            if language is not None and all(subset in own[task].subsets for own in scores):
-                found.setdefault(language, []).append(subset)
-        for language, subsets in found.items():
+            if language is not None and all(subset in by_task[task].subsets for by_task in scores):
+                by_language.setdefault(language, []).append(subset)
+        for language, subsets in by_language.items():
             tasks_of.setdefault(language, []).append([
-                _Value.of(mean(own[task].subsets[subset] for subset in subsets), model, task, subsets)
-                for model, own in zip(models, scores, strict=True)
+                _Value.of(mean(by_task[task].subsets[subset] for subset in subsets), model, task, subsets)
+                for model, by_task in zip(models, scores, strict=True)
             ])  # fmt: skip
     pairs = tasks_of.pop("", None)
     ordered = sorted(tasks_of, key=lambda code: (-len(tasks_of[code]), code))
@@ -180,13 +181,3 @@ def check_names(names: Sequence[str], *, against: str | None) -> None:
     if against is not None and against not in names:
         near = did_you_mean(against, names)
         raise EvaluationError(f"--against {against!r} is none of the models{near}; they are: {', '.join(names)}")
-
-
-def distinct_names(names: Iterable[str]) -> list[str]:
-    """Number names that stand there twice."""
-    seen: dict[str, int] = {}
-    distinct = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        distinct.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return distinct

@@ -46,11 +46,11 @@ def find_published(name: str) -> Published:
     """Return a model by its name or its hub id. Raises EvaluationError with the nearest names."""
     models = published_models()
     by_id = {model.model_id: model for model in models.values() if model.model_id}
-    found = models.get(name) or by_id.get(name)
-    if found is None:
+    model = models.get(name) or by_id.get(name)
+    if model is None:
         near = did_you_mean(name, models) or f"; there are some of: {', '.join(models)}"
         raise EvaluationError(f"there are no published scores of {name!r}{near}")
-    return found
+    return model
 
 
 def parse_published(data: dict[str, Any]) -> dict[str, Published]:

@@ -42,17 +42,17 @@ def read_given(paths: Sequence[str], *, languages: Sequence[str] = ()) -> dict[s
             f"--language names {len(languages)} languages; give one, or write {{language}} in the name of --text"
         )
     files = source_files(_source(paths, languages), languages=tuple(languages), data_dir=None)
-    found: dict[str, dict[str, None]] = {}
+    by_language: dict[str, dict[str, None]] = {}
     for file, of_file in track(files, "measures: reading", total=len(files), unit="files"):
         texts = _read(file, of_file)
         if not texts:
             raise SourceError(f"{file} holds no text; give a file with one text a line, or jsonl with text")
         for text, language in texts.items():
-            found.setdefault(language, {}).setdefault(text)
-    distinct = len({text for texts in found.values() for text in texts})
+            by_language.setdefault(language, {}).setdefault(text)
+    distinct = len({text for texts in by_language.values() for text in texts})
     if distinct < LEAST_TEXTS:
         raise EvaluationError(f"{distinct} different texts are too few to measure; give at least {LEAST_TEXTS}")
-    return {language: list(texts) for language, texts in found.items()}
+    return {language: list(texts) for language, texts in by_language.items()}
 
 
 def _source(paths: Sequence[str], languages: Sequence[str]) -> FileSource:
@@ -62,14 +62,14 @@ def _source(paths: Sequence[str], languages: Sequence[str]) -> FileSource:
 
 def _read(file: Path, language: str | None) -> dict[str, str]:
     """Return text → language."""
-    found: dict[str, str] = {}
+    languages: dict[str, str] = {}
     for item in read_text_file(file, language=language):
         if not isinstance(item, Sentence):
             continue
         try:
-            found.setdefault(clean(item.text, min_chars=1, max_chars=_LONGEST), item.language)
+            languages.setdefault(clean(item.text, min_chars=1, max_chars=_LONGEST), item.language)
         except Rejected:
             continue
-        if len(found) == FILE_LIMIT:
+        if len(languages) == FILE_LIMIT:
             break
-    return found
+    return languages

@@ -45,10 +45,10 @@ def bitext_hits(embeddings: dict[str, Embeddings]) -> dict[str, NDArray[np.float
 def similarity_correlation(model: Embeddings, teacher: Embeddings) -> float:
     """Return Spearman's rank correlation of all pairwise cosines with the teacher's; 0 for a collapsed model."""
     upper = np.triu_indices(len(model), k=1)
-    own, theirs = ((normalised(values) @ normalised(values).T)[upper] for values in (model, teacher))
-    if np.ptp(own) == 0 or np.ptp(theirs) == 0:
+    of_model, of_teacher = ((normalised(values) @ normalised(values).T)[upper] for values in (model, teacher))
+    if np.ptp(of_model) == 0 or np.ptp(of_teacher) == 0:
         return 0.0
-    return float(spearmanr(own, theirs).statistic)
+    return float(spearmanr(of_model, of_teacher).statistic)
 
 
 def normalised(values: Embeddings) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from babelpress.evaluation.fidelity.intrinsic import Embeddings, fidelity
 from babelpress.evaluation.fidelity.shares import fair_shares
 from babelpress.evaluation.fidelity.text_encoder import TextEncoder
 from babelpress.schema.results import AtLength
+from babelpress.utils.tokenizer import copy_tokenizer
 
 LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 LEAST_TEXTS = 8
@@ -37,16 +38,16 @@ def long_texts(
     if teacher.tokenizer is None:
         return {}
     shares = fair_shares({code: len(lines) for code, lines in texts.items()}, count)
-    own = Tokenizer.from_str(teacher.tokenizer.to_str())  # its truncation is set
-    found = {}
+    tokenizer = copy_tokenizer(teacher.tokenizer)  # its truncation is set below
+    by_length = {}
     for tokens in lengths:
         if teacher.max_length is not None and tokens > teacher.max_length:
             continue
-        cutter = _Cutter(own, teacher.prompt, tokens)
+        cutter = _Cutter(tokenizer, teacher.prompt, tokens)
         made = [text for code, lines in texts.items() for text in cutter.cut(lines, gap_between(code), shares[code])]
         if len(made) >= LEAST_TEXTS:
-            found[tokens] = made
-    return found
+            by_length[tokens] = made
+    return by_length
 
 
 def at_lengths(
@@ -72,16 +73,16 @@ class _Cutter:
 
     def cut(self, lines: Sequence[str], gap: str, count: int) -> list[str]:
         """Return up to `count` texts that begin at even distances."""
-        found: list[str] = []
+        made: list[str] = []
         row = 0
         for place in range(count):
             row = max(row, place * len(lines) // count)
             for _ in range(_TRIES):
                 text, row = self._text_at(lines, row, gap)
                 if text is not None:
-                    found.append(text)
+                    made.append(text)
                     break
-        return found
+        return made
 
     def _text_at(self, lines: Sequence[str], row: int, gap: str) -> tuple[str | None, int]:
         """Return the text that begins with a row, None where none can be made, and the row to go on with."""

@@ -1,7 +1,7 @@
-"""What any text says of how near students are to their teacher: over all, by language, by length, and disturbed.
+"""How near students are to their teacher on any text: overall, by language, by length, and with perturbed text.
 
-Every model embeds the same texts once: a sample taken alike from the languages, texts of fixed lengths made of their
-lines, and what disturbances make of a part of the sample.
+Every model embeds the same texts once: a sample balanced across languages, texts of fixed lengths made of their lines,
+and perturbed versions of a part of the sample.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babelpress.errors import EvaluationError
-from babelpress.evaluation.fidelity.disturb import DISTURBANCES, disturb_texts, robustness
 from babelpress.evaluation.fidelity.intrinsic import Embeddings, fidelity
 from babelpress.evaluation.fidelity.lengths import LENGTHS, at_lengths, long_texts
 from babelpress.evaluation.fidelity.neighbours import LEAST_TEXTS, Rows, nearest, shared
+from babelpress.evaluation.fidelity.perturb import PERTURBATIONS, perturb_texts, robustness
 from babelpress.evaluation.fidelity.shares import evenly, fair_shares
 from babelpress.evaluation.fidelity.text_encoder import Encode, TextEncoder
 from babelpress.schema.results import TEACHER, Closeness, Measures
@@ -28,39 +28,39 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 SAMPLE = 1000
-DISTURBED = 192
+PERTURBED = 192
 WHOLE_SHARE = 0.75
 _ALL = ""  # in place of a language
 _AT_ONCE = 256  # texts between two steps of the bar
 
 
 @dataclass(frozen=True)
-class Probe:
-    """The texts that every model is asked to embed.
+class SampleTexts:
+    """The texts that every model embeds.
 
-    `rows` are each language's in `texts`; `long` are by length; `disturbed` by disturbance and row of the text that
-    each was.
+    `rows` are the rows of each language in `texts`; `long` are by length in tokens; `perturbed` are by perturbation
+    and by the row of the original.
     """
 
     texts: list[str]
     rows: dict[str, NDArray[np.intp]]
     long: dict[int, list[str]]
-    disturbed: dict[str, dict[int, str]]
+    perturbed: dict[str, dict[int, str]]
 
     @property
     def size(self) -> int:
-        """Return how many texts every model embeds, those of fixed lengths apart."""
-        return len(self.texts) + sum(map(len, self.disturbed.values()))
+        """Return the number of texts that every model embeds, without those of fixed lengths."""
+        return len(self.texts) + sum(map(len, self.perturbed.values()))
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """What one model made of a probe; `whole` tells of the texts of each length whether it read all of them."""
+    """One model's embeddings of the sample; `whole` says, by length, which texts it reads without truncation."""
 
     texts: Embeddings
     long: dict[int, Embeddings]
     whole: dict[int, list[bool]]
-    disturbed: dict[str, Embeddings]
+    perturbed: dict[str, Embeddings]
 
 
 def measure_models(
@@ -68,45 +68,45 @@ def measure_models(
     texts: Mapping[str, Sequence[str]],
     *,
     sample: int = SAMPLE,
-    disturbed: int = DISTURBED,
+    perturbed: int = PERTURBED,
     per_length: int = 64,
     batch_size: int = 32,
     seed: int = 0,
 ) -> dict[str, Measures]:
-    """Measure models on texts by language; `encoders` must hold "teacher", which all are compared with.
+    """Measure models on texts by language; all are compared with "teacher", which must be among `encoders`.
 
-    At most `sample` texts are compared, `disturbed` of them disturbed, and `per_length` made of each length. The
-    teacher's own closeness is 1 by definition; its figures for disturbed text are not. A function in place of a model
-    is taken to read texts of any length, and as the teacher gives no figures by length.
+    At most `sample` texts are compared, `perturbed` of them also perturbed, and `per_length` made of each length. The
+    teacher's closeness to itself is 1 by definition; its figures for perturbed text are not. A function in place of a
+    model counts as one without a length limit; as the teacher, it gives no figures by length.
 
-    Raises EvaluationError when there is no text, or an embedding that has other dimensions than the teacher's.
+    Raises EvaluationError for no text, and for a model whose dimensions differ from the teacher's.
     """
     readers = {name: TextEncoder.of(model, batch_size=batch_size) for name, model in encoders.items()}
-    probe = make_probe(readers[TEACHER], texts, sample=sample, disturbed=disturbed, per_length=per_length, seed=seed)
-    _check_dimensions(readers, probe.texts[0])
-    read = _read_lengths(readers, probe)
-    total = sum(probe.size + sum(len(probe.long[tokens]) for tokens in own) for own in read.values())
+    chosen = sample_texts(readers[TEACHER], texts, sample=sample, perturbed=perturbed, per_length=per_length, seed=seed)
+    _check_dimensions(readers, chosen.texts[0])
+    read = _read_lengths(readers, chosen)
+    total = sum(chosen.size + sum(len(chosen.long[tokens]) for tokens in lengths) for lengths in read.values())
     embedded: dict[str, Embedded] = {}
     with bar("measures", total=total, unit="texts") as advance:
         for name, reader in readers.items():
-            embedded[name] = _embed(reader, probe, read[name], partial(advance, note=name))
-    truths = _truths(embedded[TEACHER], probe)
+            embedded[name] = _embed(reader, chosen, read[name], partial(advance, note=name))
+    truths = _truths(embedded[TEACHER], chosen)
     shown = track(embedded.items(), "measures: neighbours", total=len(embedded), unit="models")
-    return {name: _measures(own, embedded[TEACHER], truths, probe) for name, own in shown}
+    return {name: _measures(model, embedded[TEACHER], truths, chosen) for name, model in shown}
 
 
-def make_probe(
+def sample_texts(
     teacher: TextEncoder,
     texts: Mapping[str, Sequence[str]],
     *,
     sample: int,
-    disturbed: int,
+    perturbed: int,
     per_length: int,
     seed: int,
-) -> Probe:
-    """Choose the texts. A text that stands there twice counts once; languages give alike, at even distances.
+) -> SampleTexts:
+    """Choose the texts: duplicates count once, languages give equal shares, spread evenly over their texts.
 
-    Raises EvaluationError when there is none.
+    Raises EvaluationError for no text.
     """
     distinct = _distinct(texts)
     shares = fair_shares({code: len(lines) for code, lines in distinct.items()}, sample)
@@ -116,24 +116,24 @@ def make_probe(
     ends = np.cumsum([len(lines) for lines in chosen.values()])
     rows = {code: np.arange(end - len(chosen[code]), end) for code, end in zip(chosen, ends, strict=True)}
     flat = [text for lines in chosen.values() for text in lines]
-    parts = fair_shares({code: len(lines) for code, lines in chosen.items()}, disturbed)
+    parts = fair_shares({code: len(lines) for code, lines in chosen.items()}, perturbed)
     tried = {row: flat[row] for code in chosen for row in evenly(rows[code].tolist(), parts[code])}
-    made = {name: disturb_texts(name, tried, seed=seed) for name in DISTURBANCES}
+    made = {name: perturb_texts(name, tried, seed=seed) for name in PERTURBATIONS}
     long = long_texts(teacher, distinct, lengths=LENGTHS, count=per_length)
-    return Probe(flat, rows, long, {name: changed for name, changed in made.items() if changed})
+    return SampleTexts(flat, rows, long, {name: changed for name, changed in made.items() if changed})
 
 
 def _distinct(texts: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Leave out what is no text, and what another language or line has already."""
+    """Drop blank texts, and those that an earlier line or language already has."""
     seen: dict[str, str] = {}
     for code, lines in texts.items():
         for text in lines:
             if text.strip():
                 seen.setdefault(text, code)
-    found: dict[str, list[str]] = {code: [] for code in texts}
+    distinct: dict[str, list[str]] = {code: [] for code in texts}
     for text, code in seen.items():
-        found[code].append(text)
-    return found
+        distinct[code].append(text)
+    return distinct
 
 
 def _check_dimensions(readers: Mapping[str, TextEncoder], text: str) -> None:
@@ -141,28 +141,30 @@ def _check_dimensions(readers: Mapping[str, TextEncoder], text: str) -> None:
     for name, width in widths.items():
         if width != widths[TEACHER]:
             raise EvaluationError(
-                f"{name} has {width} dimensions, the teacher {widths[TEACHER]}: there is no cosine between them; "
+                f"{name} has {width} dimensions, the teacher {widths[TEACHER]}: they cannot be compared; "
                 "measure a student of the teacher's dimensions (student.fold_projection)"
             )
 
 
-def _read_lengths(readers: Mapping[str, TextEncoder], probe: Probe) -> dict[str, dict[int, list[bool]]]:
+def _read_lengths(readers: Mapping[str, TextEncoder], sample: SampleTexts) -> dict[str, dict[int, list[bool]]]:
     """Return model → length → whether each text is read whole, for the lengths that give figures.
 
-    These are the lengths of which a model reads three quarters of the texts whole: what it does not see says nothing
-    of what it makes of long text, and a small rest would be the texts of a few languages. A length that no student
-    reads needs no embeddings of the teacher's either.
+    These are the lengths of which a model reads at least three quarters of the texts whole: truncated texts say
+    nothing about long text, and a smaller rest would be the texts of a few languages. The teacher embeds the lengths
+    of which some student has figures.
     """
     read: dict[str, dict[int, list[bool]]] = {}
     for name, reader in readers.items():
-        whole = {tokens: reader.reads_whole(texts) for tokens, texts in probe.long.items()}
+        whole = {tokens: reader.reads_whole(texts) for tokens, texts in sample.long.items()}
         read[name] = {tokens: seen for tokens, seen in whole.items() if np.mean(seen) >= WHOLE_SHARE}
-    wanted = {tokens for name, own in read.items() if name != TEACHER for tokens in own}
+    wanted = {tokens for name, lengths in read.items() if name != TEACHER for tokens in lengths}
     read[TEACHER] = {tokens: seen for tokens, seen in read[TEACHER].items() if tokens in wanted}
     return read
 
 
-def _embed(reader: TextEncoder, probe: Probe, whole: dict[int, list[bool]], advance: Callable[[int], None]) -> Embedded:
+def _embed(
+    reader: TextEncoder, sample: SampleTexts, whole: dict[int, list[bool]], advance: Callable[[int], None]
+) -> Embedded:
     def embed(texts: Sequence[str]) -> Embeddings:
         parts = []
         for start in range(0, len(texts), _AT_ONCE):
@@ -171,39 +173,40 @@ def _embed(reader: TextEncoder, probe: Probe, whole: dict[int, list[bool]], adva
         return np.concatenate(parts)
 
     return Embedded(
-        texts=embed(probe.texts),
-        long={tokens: embed(probe.long[tokens]) for tokens in whole},
+        texts=embed(sample.texts),
+        long={tokens: embed(sample.long[tokens]) for tokens in whole},
         whole=whole,
-        disturbed={name: embed(list(changed.values())) for name, changed in probe.disturbed.items()},
+        perturbed={name: embed(list(changed.values())) for name, changed in sample.perturbed.items()},
     )
 
 
-def _truths(teacher: Embedded, probe: Probe) -> dict[str, Rows]:
-    """Return what the teacher finds nearest, by language and of all texts (""); nothing of too few texts."""
-    parts = {_ALL: teacher.texts, **{code: teacher.texts[rows] for code, rows in probe.rows.items()}}
+def _truths(teacher: Embedded, sample: SampleTexts) -> dict[str, Rows]:
+    """Return the teacher's nearest neighbours, by language and of all texts (""), where there are enough texts."""
+    parts = {_ALL: teacher.texts, **{code: teacher.texts[rows] for code, rows in sample.rows.items()}}
     shown = track(parts.items(), "measures: the teacher's neighbours", total=len(parts), unit="sets of texts")
-    return {code: nearest(own, own) for code, own in shown if len(own) >= LEAST_TEXTS}
+    return {code: nearest(vectors, vectors) for code, vectors in shown if len(vectors) >= LEAST_TEXTS}
 
 
-def _measures(own: Embedded, teacher: Embedded, truths: Mapping[str, Rows], probe: Probe) -> Measures:
-    disturbed = {
-        name: robustness(vectors, list(probe.disturbed[name]), own.texts) for name, vectors in own.disturbed.items()
+def _measures(model: Embedded, teacher: Embedded, truths: Mapping[str, Rows], sample: SampleTexts) -> Measures:
+    perturbed = {
+        name: robustness(vectors, list(sample.perturbed[name]), model.texts)
+        for name, vectors in model.perturbed.items()
     }
     return Measures(
-        overall=closeness(own.texts, teacher.texts, truth=truths.get(_ALL)),
+        overall=closeness(model.texts, teacher.texts, truth=truths.get(_ALL)),
         by_language={
-            code: closeness(own.texts[rows], teacher.texts[rows], truth=truths.get(code))
-            for code, rows in probe.rows.items()
+            code: closeness(model.texts[rows], teacher.texts[rows], truth=truths.get(code))
+            for code, rows in sample.rows.items()
         },
-        by_length=at_lengths(own.long, teacher.long, own.whole),
-        disturbed=disturbed,
+        by_length=at_lengths(model.long, teacher.long, model.whole),
+        perturbed=perturbed,
     )
 
 
 def closeness(model: Embeddings, teacher: Embeddings, *, truth: Rows | None = None) -> Closeness:
     """Compare embeddings of the same texts, both (texts, dimensions).
 
-    `truth` is `nearest(teacher, teacher)`, where somebody knows it already.
+    `truth` is `nearest(teacher, teacher)`; it is computed unless given.
     """
     near = fidelity(model, teacher)
     if len(model) < LEAST_TEXTS:

@@ -23,7 +23,7 @@ def nearest(queries: Embeddings, index: Embeddings, *, count: int = NEIGHBOURS) 
     Row i of both is the same text, which is left out of its own neighbours. Cosines that agree to six decimals are
     equal; of equal ones the lower rows are taken. Equal texts are each other's neighbours like any two.
     """
-    found: Rows = np.empty((len(queries), count), dtype=np.intp)
+    neighbours: Rows = np.empty((len(queries), count), dtype=np.intp)
     for start, cosines in cosine_blocks(queries, index):
         lines = np.arange(len(cosines))
         cosines[lines, start + lines] = -np.inf
@@ -31,18 +31,18 @@ def nearest(queries: Embeddings, index: Embeddings, *, count: int = NEIGHBOURS) 
         nearer, level = cosines > least, cosines == least
         room = count - nearer.sum(axis=1, keepdims=True)
         chosen = nearer | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= room))
-        found[start : start + len(cosines)] = np.nonzero(chosen)[1].reshape(-1, count)
-    return found
+        neighbours[start : start + len(cosines)] = np.nonzero(chosen)[1].reshape(-1, count)
+    return neighbours
 
 
-def shared(found: Rows, truth: Rows) -> float:
+def shared(neighbours: Rows, truth: Rows) -> float:
     """Return the mean share of a line's true neighbours that are among those found; both (texts, count)."""
-    return float((truth[:, :, None] == found[:, None, :]).any(axis=2).mean())
+    return float((truth[:, :, None] == neighbours[:, None, :]).any(axis=2).mean())
 
 
 def cosine_blocks(queries: Embeddings, index: Embeddings) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield the first query of a block and its cosines with the whole index, to six decimals, in float32."""
-    own, theirs = normalised(queries).astype(np.float32), normalised(index).astype(np.float32)
-    lines = max(1, _BLOCK // max(1, len(theirs)))
-    for start in range(0, len(own), lines):
-        yield start, np.round(own[start : start + lines] @ theirs.T, _DECIMALS)
+    left, right = normalised(queries).astype(np.float32), normalised(index).astype(np.float32)
+    lines = max(1, _BLOCK // max(1, len(right)))
+    for start in range(0, len(left), lines):
+        yield start, np.round(left[start : start + lines] @ right.T, _DECIMALS)

@@ -69,14 +69,14 @@ def probe_languages(rows: Mapping[str, Rows], *, seed: int = 0) -> float:
     meanings = np.tile(np.arange(sentences), len(rows))
     languages = np.repeat(np.arange(len(rows)), sentences)
     folds = GroupKFold(min(_FOLDS, sentences), shuffle=True, random_state=seed)
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
-    found = cross_val_score(probe, np.concatenate(list(rows.values())), languages, groups=meanings, cv=folds)
-    return float(found.mean())
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+    accuracies = cross_val_score(classifier, np.concatenate(list(rows.values())), languages, groups=meanings, cv=folds)
+    return float(accuracies.mean())
 
 
 def alignment(rows: Mapping[str, Rows]) -> float:
     """Return the mean squared distance of translations, over all pairs of languages (alpha = 2)."""
-    gaps = [((one - other) ** 2).sum(axis=1).mean() for one, other in combinations(rows.values(), 2)]
+    gaps = [((first - second) ** 2).sum(axis=1).mean() for first, second in combinations(rows.values(), 2)]
     return float(np.mean(gaps))
 
 
@@ -86,8 +86,8 @@ def uniformity(rows: Mapping[str, Rows]) -> float:
     Translations are no pairs here: the measure is of sentences drawn independently, which never mean the same.
     """
     means = []
-    for one, other in product(rows.values(), repeat=2):
-        weights = np.exp(-2 * np.maximum(2 - 2 * one @ other.T, 0))
+    for first, second in product(rows.values(), repeat=2):
+        weights = np.exp(-2 * np.maximum(2 - 2 * first @ second.T, 0))
         means.append(weights[~np.eye(len(weights), dtype=bool)].mean())
     return math.log(float(np.mean(means)))
 

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.fidelity.intrinsic import Embeddings
+from babelpress.utils.tokenizer import copy_tokenizer
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -46,7 +47,7 @@ class TextEncoder:
         longest = loaded.max_seq_length
         finite = longest is not None and longest < 1e9  # tokenizers say "no limit" with 1e30
         prompt = loaded.prompts.get(loaded.default_prompt_name or "") or ""
-        return cls(encode, _bare_tokenizer(loaded), int(longest) if finite else None, prompt)
+        return cls(encode, _tokenizer_of(loaded), int(longest) if finite else None, prompt)
 
     def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return embeddings in float32. Raises EvaluationError when one is not a number."""
@@ -64,16 +65,11 @@ class TextEncoder:
         return [len(encoding.ids) <= self.max_length for encoding in encodings]
 
 
-def _bare_tokenizer(model: Any) -> Tokenizer | None:
-    """Return a copy of a model's tokenizer that neither cuts nor pads; None for one of another library."""
+def _tokenizer_of(model: Any) -> Tokenizer | None:
+    """Return a copy of a model's tokenizer that neither truncates nor pads; None for one of another library."""
     try:
-        own = model.tokenizer
+        tokenizer = model.tokenizer
     except AttributeError:
         return None
-    own = getattr(own, "backend_tokenizer", own)
-    if not isinstance(own, Tokenizer):
-        return None
-    copy = Tokenizer.from_str(own.to_str())
-    copy.no_truncation()
-    copy.no_padding()
-    return copy
+    tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    return copy_tokenizer(tokenizer) if isinstance(tokenizer, Tokenizer) else None

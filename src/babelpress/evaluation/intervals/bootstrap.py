@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,22 @@ Counts = NDArray[np.float64]
 Statistic = Callable[[Counts], NDArray[np.float64]]
 """A score of each resample, shape (resamples,); NaN where it has none."""
 Interval = tuple[float, float]
+Place = tuple[str, str]
+"""A split and a subset."""
+
+
+@dataclass(frozen=True)
+class ScoreStatistic:
+    """A main score, 0 to 1, as a statistic of sentences (pairs, queries); mteb rounds it to `digits`."""
+
+    statistic: Statistic
+    sentences: int
+    digits: int | None = None
+
+    def score(self) -> float:
+        """Return the main score of the sentences as they are."""
+        value = float(self.statistic(np.ones((1, self.sentences)))[0])
+        return value if self.digits is None else round(value, self.digits)
 
 
 def resample(statistic: Statistic, sentences: int, *, seed: Sequence[Any]) -> NDArray[np.float32] | None:
@@ -44,18 +61,13 @@ def resample(statistic: Statistic, sentences: int, *, seed: Sequence[Any]) -> ND
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # NaN, which is looked for below
-        found = stats.bootstrap(
+        result = stats.bootstrap(
             (np.arange(sentences),), of_rows, n_resamples=REPLICATES, vectorized=True, method="percentile",
             batch=max(1, min(REPLICATES, _BATCH // sentences)),
             rng=np.random.default_rng(int(hash_json(list(seed)), 16)),
         )  # fmt: skip
-    values = found.bootstrap_distribution
+    values = result.bootstrap_distribution
     return values.astype(np.float32) if np.isfinite(values).all() else None
-
-
-def whole(statistic: Statistic, sentences: int) -> float:
-    """Return a statistic of the sentences as they are, each once."""
-    return float(statistic(np.ones((1, sentences)))[0])
 
 
 def interval(replicates: ArrayLike) -> Interval:
@@ -68,8 +80,8 @@ def _count(rows: NDArray[np.int64], sentences: int) -> Counts:
     """Return how often each sentence stands in each of the resamples; `rows` are their numbers, (resamples, any)."""
     resamples = len(rows)
     places = rows + sentences * np.arange(resamples)[:, None]
-    found = np.bincount(places.ravel(), minlength=resamples * sentences)
-    return found.reshape(resamples, sentences).astype(np.float64)
+    counts = np.bincount(places.ravel(), minlength=resamples * sentences)
+    return counts.reshape(resamples, sentences).astype(np.float64)
 
 
 # --- statistics ---------------------------------------------------------------------------------
@@ -77,8 +89,8 @@ def _count(rows: NDArray[np.int64], sentences: int) -> Counts:
 
 def mean_of(values: ArrayLike) -> Statistic:
     """Return the mean of a value of each sentence."""
-    own = np.asarray(values, dtype=np.float64)
-    return lambda counts: counts @ own / counts.sum(axis=1)
+    per_sentence = np.asarray(values, dtype=np.float64)
+    return lambda counts: counts @ per_sentence / counts.sum(axis=1)
 
 
 def spearman(first: ArrayLike, second: ArrayLike) -> Statistic:
@@ -87,10 +99,10 @@ def spearman(first: ArrayLike, second: ArrayLike) -> Statistic:
 
     def statistic(counts: Counts) -> NDArray[np.float64]:
         middle = (counts.sum(axis=1, keepdims=True) + 1) / 2
-        one, other = (rank(counts) - middle for rank in ranks)
-        spread = np.einsum("rs,rs,rs->r", counts, one, one) * np.einsum("rs,rs,rs->r", counts, other, other)
+        left, right = (rank(counts) - middle for rank in ranks)
+        spread = np.einsum("rs,rs,rs->r", counts, left, left) * np.einsum("rs,rs,rs->r", counts, right, right)
         with np.errstate(invalid="ignore"):  # all values equal: 0 / 0
-            return np.asarray(np.einsum("rs,rs,rs->r", counts, one, other) / np.sqrt(spread))
+            return np.asarray(np.einsum("rs,rs,rs->r", counts, left, right) / np.sqrt(spread))
 
     return statistic
 
@@ -102,15 +114,17 @@ def macro_f1(gold: ArrayLike, predicted: ArrayLike) -> Statistic:
     """
     truth, guesses = np.asarray(gold), np.atleast_2d(np.asarray(predicted))
     names, codes = np.unique(np.concatenate([truth[None], guesses]), return_inverse=True)
-    own, *others = (_members(row, len(names)) for row in codes.reshape(1 + len(guesses), -1))
+    gold_members, *guessed_members = (_members(row, len(names)) for row in codes.reshape(1 + len(guesses), -1))
     hits = [truth == row for row in guesses]
 
     def statistic(counts: Counts) -> NDArray[np.float64]:
-        true = counts @ own
+        true = counts @ gold_members
         scores = []
-        for members, right in zip(others, hits, strict=True):
+        for members, right in zip(guessed_members, hits, strict=True):
             sizes = true + counts @ members
-            per_class = np.divide(2 * ((counts * right) @ own), sizes, out=np.zeros_like(sizes), where=sizes > 0)
+            per_class = np.divide(
+                2 * ((counts * right) @ gold_members), sizes, out=np.zeros_like(sizes), where=sizes > 0
+            )
             scores.append(per_class.sum(axis=1) / (sizes > 0).sum(axis=1))
         return np.asarray(np.mean(scores, axis=0))
 

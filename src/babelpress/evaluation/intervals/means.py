@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from babelpress.schema.results import Score
 
 BEST_SUBSETS = 5
-# What only the embedded sentences give; no mteb task.
-EMBEDDED_KINDS = frozenset({"Bitext", "Similarity"})
+# Kinds of scores on the bundled sentences; no mteb task has them.
+BUNDLED_KINDS = frozenset({"Bitext", "Similarity"})
 
 Groups = Mapping[str, tuple[str, ...]]
 
@@ -55,7 +55,7 @@ def count_means(scores: Mapping[str, Score], groups: Groups) -> Means:
 
 
 def group_by_kind(
-    scores: Mapping[str, Score], *, without: Collection[str] = EMBEDDED_KINDS
+    scores: Mapping[str, Score], *, without: Collection[str] = BUNDLED_KINDS
 ) -> dict[str, tuple[str, ...]]:
     """Return the tasks of each kind; kinds and tasks in the order in which they stand."""
     groups: dict[str, tuple[str, ...]] = {}
@@ -79,9 +79,9 @@ def score_over(score: Score, subsets: Collection[str]) -> float:
     return mean(score.subsets[subset] for subset in subsets)
 
 
-def kept(own: float, theirs: float) -> float | None:
+def kept(score: float, baseline: float) -> float | None:
     """Return the share of another's score that is kept; None where the other's is not above 0."""
-    return own / theirs if theirs > 0 else None
+    return score / baseline if baseline > 0 else None
 
 
 def mean(values: Iterable[float]) -> float:

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from babelpress.evaluation.intervals.bootstrap import Interval, interval, resample
-from babelpress.evaluation.tasks.predictions import Place, Sampled
+from babelpress.evaluation.intervals.bootstrap import Interval, Place, ScoreStatistic, interval, resample
 from babelpress.schema.results import Score
 from babelpress.utils.files import replace_file
 
@@ -60,20 +59,20 @@ class Replicates:
         return mean_values([self.subsets.get(subset) for subset in subsets or ("",)])
 
 
-def make_row(sampled: Sampled, score: float, *, seed: tuple[Any, ...]) -> Row:
+def make_row(statistic: ScoreStatistic, score: float, *, seed: tuple[Any, ...]) -> Row:
     """Resample a main score; without replicates where the predictions do not give the score that mteb counted.
 
     `seed` names the task and the split, and not the subset: where subsets are translations of the same sentences, a
     resample must be of the same sentences in all of them. Where they are not, it makes no difference.
     """
-    if not abs(sampled.score() - score) <= _AGREE:
+    if not abs(statistic.score() - score) <= _AGREE:
         return Row(score, None)
-    return Row(score, resample(sampled.statistic, sampled.sentences, seed=(*seed, sampled.sentences)))
+    return Row(score, resample(statistic.statistic, statistic.sentences, seed=(*seed, statistic.sentences)))
 
 
-def agree(one: float, other: float) -> bool:
+def agree(first: float, second: float) -> bool:
     """Tell whether two main scores, 0 to 1, are the same to what mteb writes of them."""
-    return abs(one - other) <= _AGREE or (math.isnan(one) and math.isnan(other))
+    return abs(first - second) <= _AGREE or (math.isnan(first) and math.isnan(second))
 
 
 def mean_values(parts: Iterable[NDArray[Any] | None]) -> Values | None:
@@ -88,14 +87,14 @@ def interval_of(values: Values | None) -> Interval | None:
     return None if values is None else interval(values)
 
 
-def paired_difference(own: Values | None, other: Values | None) -> Interval | None:
+def paired_difference(values: Values | None, baseline: Values | None) -> Interval | None:
     """Return the 95 % interval of own - other, of one model and another on the same resamples."""
-    return None if own is None or other is None else interval(own - other)
+    return None if values is None or baseline is None else interval(values - baseline)
 
 
-def paired_share(own: Values | None, other: Values | None) -> Interval | None:
+def paired_share(values: Values | None, baseline: Values | None) -> Interval | None:
     """Return the 95 % interval of own / other; None also where the other's score may be 0."""
-    return None if own is None or other is None or other.min() <= 0 else interval(own / other)
+    return None if values is None or baseline is None or baseline.min() <= 0 else interval(values / baseline)
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -126,13 +125,13 @@ def write_rows(path: Path, rows: Rows) -> None:
 
 def find_replicates(cache: Path, model_id: str, scores: Mapping[str, Score]) -> dict[str, Replicates]:
     """Return what is kept of a model in a cache, for those of its scores that it is of."""
-    found = {}
+    by_task = {}
     for task, score in scores.items():
         for path in sorted(_folder(cache, model_id).glob(f"*/{_file_name(task)}")):
             rows = read_rows(path)
             if rows and _are_of(rows, score):
-                found[task] = Replicates.of(rows)
-    return found
+                by_task[task] = Replicates.of(rows)
+    return by_task
 
 
 def _are_of(rows: Rows, score: Score) -> bool:

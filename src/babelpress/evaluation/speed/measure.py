@@ -12,9 +12,9 @@ from typing import Any
 
 from babelpress.errors import EvaluationError
 from babelpress.evaluation.fidelity.shares import evenly
-from babelpress.evaluation.model_folders import need_model
+from babelpress.evaluation.model_folders import distinct_names, need_model
+from babelpress.evaluation.speed.child import Child
 from babelpress.evaluation.speed.worker import Request
-from babelpress.evaluation.tasks.child import Child
 from babelpress.schema.model_files import model_bytes
 from babelpress.schema.results import Speed, Spread
 from babelpress.utils.progress import bar
@@ -81,26 +81,25 @@ def measure_speed(
 def report_speed(
     models: Sequence[str], *, text: Path | None = None, sentences: int = 256, rounds: int = ROUNDS
 ) -> SpeedReport:
-    """Time models (folders, hub ids, `embedded`) on lines of a file, or on embedded held-out sentences.
+    """Time models (folders, hub ids, `bundled`) on lines of a file, or on the bundled held-out sentences.
 
     `sentences` of them are taken, evenly. Raises BabelpressError.
     """
     located = [need_model(model) for model in models]  # before torch is imported
     from babelpress.corpus.bundled import held_out_meanings
     from babelpress.corpus.sources import first_lines
-    from babelpress.evaluation.compare.compare import distinct_names
     from babelpress.utils.machine import describe_machine
 
-    names = distinct_names(one.name for one in located)
-    folders = {name: one.folder for name, one in zip(names, located, strict=True)}
+    names = distinct_names(model.name for model in located)
+    folders = {name: model.folder for name, model in zip(names, located, strict=True)}
     if text is None:
         texts = [line for meaning in held_out_meanings() for line in meaning.texts.values()]
     else:
         texts = first_lines(text, limit=_MOST_LINES)
     chosen = evenly(texts, sentences)
-    found = measure_speed(folders, chosen, rounds=rounds)
+    speeds = measure_speed(folders, chosen, rounds=rounds)
     sizes = {name: model_bytes(folder) for name, folder in folders.items()}
-    return SpeedReport(found, sizes, sentences=len(chosen), rounds=rounds, machine=describe_machine())
+    return SpeedReport(speeds, sizes, sentences=len(chosen), rounds=rounds, machine=describe_machine())
 
 
 def summarise(values: list[float]) -> Spread:
@@ -112,12 +111,12 @@ def _in_turn(
     workers: dict[str, Child], command: str, rounds: int, advance: Callable[..., None]
 ) -> dict[str, list[dict[str, float]]]:
     """Let models work one after another, so that a busy moment of the machine hits all of them."""
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in workers}
+    answers: dict[str, list[dict[str, float]]] = {name: [] for name in workers}
     for _ in range(rounds):
         for name, worker in workers.items():
-            found[name].append(worker.ask(command))
+            answers[name].append(worker.ask(command))
             advance(note=name)
-    return found
+    return answers
 
 
 def _check(folders: dict[str, Path], texts: list[str], *, rounds: int, singles: int) -> None:

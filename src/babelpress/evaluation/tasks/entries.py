@@ -41,7 +41,7 @@ def read_entries(cache: Path, tasks: Iterable[str], *, model_id: str, weights_ha
     from mteb.cache import ResultCache
     from mteb.results import TaskResult
 
-    found = []
+    entries = []
     for name in tasks:
         path = ResultCache(cache).get_task_result_path(name, model_id, weights_hash)
         if not path.is_file():
@@ -50,7 +50,7 @@ def read_entries(cache: Path, tasks: Iterable[str], *, model_id: str, weights_ha
             )
         result, metadata = TaskResult.from_disk(path), mteb.get_task(name).metadata
         revision = result.dataset_revision if _COMMIT.fullmatch(result.dataset_revision) else None
-        found += [
+        entries += [
             Entry(
                 task=name, kind=metadata.type, dataset=metadata.dataset["path"], subset=row["hf_subset"], split=split,
                 revision=revision, metric=metadata.main_score, score=round(100 * row["main_score"], 4),
@@ -59,4 +59,4 @@ def read_entries(cache: Path, tasks: Iterable[str], *, model_id: str, weights_ha
             for row in rows
             if math.isfinite(row["main_score"])
         ]  # fmt: skip
-    return tuple(found)
+    return tuple(entries)

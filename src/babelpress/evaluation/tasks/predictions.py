@@ -10,37 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from babelpress.evaluation.intervals.bootstrap import (
-    Statistic,
+    Place,
+    ScoreStatistic,
     average_precision,
     best_of,
     macro_f1,
     mean_of,
     spearman,
-    whole,
 )
 
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTask
 
-Place = tuple[str, str]
-"""A split and a subset."""
-
 # pytrec_eval's names of the measures that mteb takes from it.
 _MEASURES = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P", "hit_rate": "success"}
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """A main score, 0 to 1, as a statistic of sentences (pairs, queries); mteb rounds it to so many digits."""
-
-    statistic: Statistic
-    sentences: int
-    digits: int | None = None
-
-    def score(self) -> float:
-        """Return the main score of the sentences as they are."""
-        value = whole(self.statistic, self.sentences)
-        return value if self.digits is None else round(value, self.digits)
 
 
 def allows_intervals(task: AbsTask) -> bool:
@@ -49,7 +32,7 @@ def allows_intervals(task: AbsTask) -> bool:
     return kind in _KINDS and _KINDS[kind].allows(task)
 
 
-def read_samples(task: AbsTask, predictions: Mapping[str, Any]) -> Iterator[tuple[Place, Sampled]]:
+def read_statistics(task: AbsTask, predictions: Mapping[str, Any]) -> Iterator[tuple[Place, ScoreStatistic]]:
     """Yield what mteb's predictions file of a task holds, for each split and subset; the task's data must be loaded."""
     kind = _KINDS[_kind(task)]
     for subset, splits in predictions.items():
@@ -81,32 +64,32 @@ class _Kind:
     """Which tasks of a kind can be resampled, and how: from a table of the task's data and mteb's predictions."""
 
     allows: Callable[[Any], bool]
-    read: Callable[[Any, Any, Any], Sampled]
+    read: Callable[[Any, Any, Any], ScoreStatistic]
 
 
-def _pairs(_: Any, table: Any, predicted: Any) -> Sampled:
+def _pairs(_: Any, table: Any, predicted: Any) -> ScoreStatistic:
     scores = predicted["cosine_scores"]
-    return Sampled(spearman(scores, table["score"]), len(scores))
+    return ScoreStatistic(spearman(scores, table["score"]), len(scores))
 
 
-def _classes(task: Any, table: Any, predicted: Any) -> Sampled:
+def _classes(task: Any, table: Any, predicted: Any) -> ScoreStatistic:
     gold, guesses = np.asarray(table[task.label_column_name]), np.asarray(predicted)
     if task.metadata.main_score == "accuracy":
-        return Sampled(mean_of((guesses == gold).mean(axis=0)), len(gold))
-    return Sampled(macro_f1(gold, guesses), len(gold))
+        return ScoreStatistic(mean_of((guesses == gold).mean(axis=0)), len(gold))
+    return ScoreStatistic(macro_f1(gold, guesses), len(gold))
 
 
-def _translations(task: Any, neighbours: Any) -> Sampled:
+def _translations(task: Any, neighbours: Any) -> ScoreStatistic:
     """Sentence i's translation is i. A class is a sentence, so that F1 is the mean of a value of each sentence."""
-    found = np.array([row["corpus_id"] for row in neighbours])
-    hits = (found == np.arange(len(found))).astype(np.float64)
+    nearest = np.array([row["corpus_id"] for row in neighbours])
+    hits = (nearest == np.arange(len(nearest))).astype(np.float64)
     if task.metadata.main_score == "accuracy":
-        return Sampled(mean_of(hits), len(hits))
-    taken = np.bincount(found, minlength=len(found))[: len(found)]
-    return Sampled(mean_of(2 * hits / (1 + taken)), len(hits))
+        return ScoreStatistic(mean_of(hits), len(hits))
+    taken = np.bincount(nearest, minlength=len(nearest))[: len(nearest)]
+    return ScoreStatistic(mean_of(2 * hits / (1 + taken)), len(hits))
 
 
-def _alike(task: Any, table: Any, predicted: Any) -> Sampled:
+def _alike(task: Any, table: Any, predicted: Any) -> ScoreStatistic:
     labels = (table[0] if len(table) == 1 else table)[task.label_column_name]  # older data: all pairs in one row
     measures = [
         np.asarray(predicted[name]) * sign
@@ -115,22 +98,22 @@ def _alike(task: Any, table: Any, predicted: Any) -> Sampled:
             ("euclidean_distances", -1),
         )
     ]  # fmt: skip
-    return Sampled(best_of([average_precision(labels, values) for values in measures]), len(labels))
+    return ScoreStatistic(best_of([average_precision(labels, values) for values in measures]), len(labels))
 
 
-def _queries(task: Any, table: Any, predicted: Any) -> Sampled:
+def _queries(task: Any, table: Any, predicted: Any) -> ScoreStatistic:
     import pytrec_eval
 
     measure, _, cut = task.metadata.main_score.partition("_at_")
     measure = f"{_MEASURES[measure]}.{cut}"
-    own = task.ignore_identical_ids
-    found = {
-        query: {name: score for name, score in documents.items() if not (own and name == query)}
+    skip_identical = task.ignore_identical_ids
+    rankings = {
+        query: {name: score for name, score in documents.items() if not (skip_identical and name == query)}
         for query, documents in predicted.items()
     }
-    scores = pytrec_eval.RelevanceEvaluator(table["relevant_docs"], {measure}).evaluate(found)
+    scores = pytrec_eval.RelevanceEvaluator(table["relevant_docs"], {measure}).evaluate(rankings)
     values = [scores[query][measure.replace(".", "_")] for query in sorted(scores)]
-    return Sampled(mean_of(values), len(values), digits=5)
+    return ScoreStatistic(mean_of(values), len(values), digits=5)
 
 
 def _ranked(task: Any) -> bool:

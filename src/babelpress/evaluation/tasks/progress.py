@@ -64,8 +64,8 @@ def seconds_left(taken: Mapping[Pair, float], left: Collection[Pair]) -> float |
 def _foresee(taken: Mapping[Pair, float], pair: Pair) -> float:
     model, task = pair
     known = [seconds * _pace(taken, model, other) for (other, done), seconds in taken.items() if done == task]
-    own = [seconds for (other, _), seconds in taken.items() if other == model]
-    likely = known or own or list(taken.values())
+    of_model = [seconds for (other, _), seconds in taken.items() if other == model]
+    likely = known or of_model or list(taken.values())
     return sum(likely) / len(likely)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from babelpress.evaluation.intervals.bootstrap import Place
 from babelpress.evaluation.intervals.replicates import (
     Replicates,
     Row,
@@ -19,7 +20,7 @@ from babelpress.evaluation.intervals.replicates import (
     read_rows,
     write_rows,
 )
-from babelpress.evaluation.tasks.predictions import Place, allows_intervals, read_samples
+from babelpress.evaluation.tasks.predictions import allows_intervals, read_statistics
 from babelpress.schema.results import Score
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ def score_task(
         known = job.forget_others(known, rows)
     if known is not None and not known.get_missing_evaluations(task):
         return job.score(known, rows, ran=False)
-    found = job.evaluate_and_resample(rows, replicates) if allows_intervals(task) else job.evaluate()
+    scored = job.evaluate_and_resample(rows, replicates) if allows_intervals(task) else job.evaluate()
     kept = job.known()  # rounded, as a later run will find it
-    return job.score(found if kept is None else kept, rows, ran=True)
+    return job.score(scored if kept is None else kept, rows, ran=True)
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,11 @@ class _Job:
         """Let mteb score what the cache lacks."""
         import mteb
 
-        found = mteb.evaluate(
+        results = mteb.evaluate(
             self.encoder, [self.task], cache=self.cache, encode_kwargs={"batch_size": self.batch_size},
             show_progress_bar=False, **more,
         )  # fmt: skip
-        return found.task_results[0]
+        return results.task_results[0]
 
     def evaluate_and_resample(self, rows: Rows, path: Path) -> TaskResult:
         """Score what the cache lacks of the task, and add its replicates to `rows` and their file.
@@ -159,9 +160,9 @@ def _new_rows(task: AbsTask, result: TaskResult, predictions: Path, known: Rows)
     scores = _main_scores(result)
     rows = {place: Row(score, None) for place, score in scores.items() if place not in known}
     try:
-        told = json.loads(predictions.read_text(encoding="utf-8")) if predictions.is_file() else {}
-        for place, sampled in read_samples(task, told):
-            rows[place] = make_row(sampled, scores[place], seed=(task.metadata.name, place[0]))
+        predicted = json.loads(predictions.read_text(encoding="utf-8")) if predictions.is_file() else {}
+        for place, statistic in read_statistics(task, predicted):
+            rows[place] = make_row(statistic, scores[place], seed=(task.metadata.name, place[0]))
     except (LookupError, TypeError, ValueError) as error:
         logger.warning("%s: no interval, mteb's predictions are not understood (%r)", task.metadata.name, error)
     return rows

@@ -74,7 +74,7 @@ def score_models(
     A task that fails for one model is left out for all, so that means stay comparable; unless `allow_missing`, it
     raises TaskError. Finished tasks are kept in either case.
     """
-    found: dict[str, dict[str, TaskScore]] = {model: {} for model in subjects}
+    scores: dict[str, dict[str, TaskScore]] = {model: {} for model in subjects}
     missing: dict[str, str] = {}
     with track_tasks([(model, name) for model in subjects for name in names]) as clock:
         for model, subject in subjects.items():
@@ -84,13 +84,13 @@ def score_models(
                     clock.skip(model, name)
                     continue
                 try:
-                    found[model][name] = run_task(encoder, subject, name, settings, clock=clock, model=model)
+                    scores[model][name] = run_task(encoder, subject, name, settings, clock=clock, model=model)
                 except TaskError as failed:
                     if not allow_missing:
                         raise
                     missing[name] = failed.why
                     logger.warning("%s; it is left out for all models and tried again at the next run", failed)
-    kept = {model: {name: own[name] for name in names if name not in missing} for model, own in found.items()}
+    kept = {model: {name: by_task[name] for name in names if name not in missing} for model, by_task in scores.items()}
     return kept, missing
 
 

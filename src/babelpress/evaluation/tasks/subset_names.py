@@ -18,16 +18,16 @@ def subset_language(subset: str) -> str | None:
     """Return the language of `ko`, `zh-CN`, `ko-ko`, `kor_Hang`, `arabic`; "" for two of them, None for neither."""
     if subset in _NO_SUBSETS:
         return None
-    found = []
+    languages = []
     for place, part in enumerate(re.split(r"[-_]", subset)):
         if re.fullmatch(r"[A-Z]{2}|[A-Z][a-z]{3}", part) and place:
             continue  # a region or a script
         code = _language(part)
         if code:
-            found.append(code)
+            languages.append(code)
         elif not place:
             return None
-    return PAIR if len(set(found)) > 1 else found[0]
+    return PAIR if len(set(languages)) > 1 else languages[0]
 
 
 def _language(part: str) -> str | None:

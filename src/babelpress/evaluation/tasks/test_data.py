@@ -24,15 +24,15 @@ def identify_test_data(
 
     Fetches nothing. Raises EvaluationError for a task without a wanted subset.
     """
-    found = {}
+    identities = {}
     for name in names:
         task = open_task(name, languages=languages, data_dir=data_dir)
-        found[name] = {
+        identities[name] = {
             "revision": task.metadata.dataset.get("revision"),
             "subsets": list(task.hf_subsets),
             "splits": list(task.eval_splits),
         }
-    return found
+    return identities
 
 
 def read_test_data(

@@ -119,7 +119,7 @@ def _suite_words(recipe: Recipe) -> str:
 
 def suite_groups(recipe: Recipe) -> Groups | None:
     """Return the groups that scores are shown in: those of the recipe's suite; None for those of the tasks' kinds."""
-    from babelpress.evaluation.fidelity.embedded import BITEXT
+    from babelpress.evaluation.fidelity.bundled import BITEXT
 
     section = recipe.evaluation
     if not section.suite or section.tasks is not None:

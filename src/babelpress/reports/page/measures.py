@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from babelpress.evaluation.fidelity.disturb import WORDS
+from babelpress.evaluation.fidelity.perturb import PERTURBATION_LABELS
 from babelpress.reports.page.blocks import Cell, Chapter, Column, Prose, Row, Section, Table, present
 from babelpress.reports.page.facts import PageFacts
 from babelpress.reports.page.wording import LABELS, NOT_MEASURED, decimal, language, link, listed, percent, whole
 from babelpress.reports.parallel_figures import PARALLEL_FIGURES
-from babelpress.schema.results import TEACHER, AtLength, Closeness, Disturbed, Measures, Parallel
+from babelpress.schema.results import TEACHER, AtLength, Closeness, Measures, Parallel, Perturbed
 
 _STAGES = ("evaluation",)
 _ALIGNMENT = "https://arxiv.org/abs/2005.10242"
@@ -31,7 +31,7 @@ def tell_measures(facts: PageFacts) -> Section:
     parallel = {name: model.parallel for name, model in models.items() if model.parallel is not None}
     near = {name: own for name, own in measured.items() if name != TEACHER}
     chapters = {
-        "disturbed text": _disturbed({name: own for name, own in measured.items() if own.disturbed}),
+        "disturbed text": _disturbed({name: own for name, own in measured.items() if own.perturbed}),
         "parallel sentences": _parallel(parallel),
     }
     absent = [name for name, chapter in chapters.items() if chapter is None]
@@ -82,7 +82,7 @@ def _nearness_cells(near: Closeness | None) -> tuple[Cell, ...]:
     return tuple(Cell(draw(near).text) for draw in _NEARNESS.values())
 
 
-def _texts_cell(found: Sequence[Closeness | AtLength | Disturbed | None]) -> Cell:
+def _texts_cell(found: Sequence[Closeness | AtLength | Perturbed | None]) -> Cell:
     """Return how many texts all models were measured on."""
     return Cell(", ".join(dict.fromkeys(whole(own.texts) for own in found if own is not None)))
 
@@ -107,15 +107,17 @@ def _by_length(near: Mapping[str, Measures]) -> Table | None:
 
 
 def _disturbed(measured: Mapping[str, Measures]) -> Chapter | None:
-    kinds = list(dict.fromkeys(kind for own in measured.values() for kind in own.disturbed))
+    kinds = list(dict.fromkeys(kind for own in measured.values() for kind in own.perturbed))
     if not kinds:
         return None
     columns = tuple(Column(name, LABELS[model], model) for model in measured for name in ("found", "cosine"))
     rows = []
     for kind in kinds:
-        found = [own.disturbed.get(kind) for own in measured.values()]
+        found = [own.perturbed.get(kind) for own in measured.values()]
         pairs = ((percent(one.found), decimal(one.cosine, 3)) if one else (NOT_MEASURED,) * 2 for one in found)
-        rows.append(Row(WORDS[kind], (_texts_cell(found), *(Cell(text) for pair in pairs for text in pair))))
+        rows.append(
+            Row(PERTURBATION_LABELS[kind], (_texts_cell(found), *(Cell(text) for pair in pairs for text in pair)))
+        )
     words = (
         "Text is disturbed and embedded by the same model. Found: how often its nearest undisturbed text is its own; "
         "cosine: between the two embeddings. A student should fall no further than its teacher."

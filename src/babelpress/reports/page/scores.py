@@ -12,8 +12,8 @@ from babelpress.errors import EvaluationError
 from babelpress.evaluation.compare.compare import compare_scores
 from babelpress.evaluation.compare.comparison import Comparison, Scored, SubsetRule
 from babelpress.evaluation.compare.comparison import Row as ScoreRow
-from babelpress.evaluation.fidelity.embedded import SIMILARITY
-from babelpress.evaluation.intervals.means import EMBEDDED_KINDS
+from babelpress.evaluation.fidelity.bundled import SIMILARITY
+from babelpress.evaluation.intervals.means import BUNDLED_KINDS
 from babelpress.reports.page.asked import suite_groups
 from babelpress.reports.page.blocks import Block, Cell, Column, Details, Prose, Row, Section, Table, present
 from babelpress.reports.page.drawings import Mark
@@ -147,7 +147,7 @@ def _language_line(row: ScoreRow) -> Line:
 def _subset_tables(facts: PageFacts) -> Details | None:
     models = facts.results.models
     scores = [(task, score) for model in models.values() for task, score in model.scores.items()]
-    tasks = dict.fromkeys(task for task, score in scores if score.kind not in EMBEDDED_KINDS)
+    tasks = dict.fromkeys(task for task, score in scores if score.kind not in BUNDLED_KINDS)
     tables: list[Block] = []
     for number, task in enumerate(tasks):
         own = {name: model.scores[task].subsets for name, model in models.items() if task in model.scores}

@@ -1,4 +1,4 @@
-"""Disturbed text: examples by hand, and what holds for any Unicode."""
+"""Perturbed text: examples by hand, and what holds for any Unicode."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from babelpress.corpus.bundled import load_meanings
-from babelpress.evaluation.fidelity.disturb import DISTURBANCES, WORDS, disturb_texts, robustness, typos
+from babelpress.evaluation.fidelity.perturb import PERTURBATION_LABELS, PERTURBATIONS, perturb_texts, robustness, typos
 
 # Any code point, lone surrogates included, and more of what can go wrong: marks, joiners, jamo, conjuncts, flags.
 _HARD = "e\u0301\u0323\u200d\u200c\ufe0f\u20e3#👩👧🇰🇷가\u1100\u1161\u11a8क\u094dषิ\u0e33\u0600\u0915.,'’-– \u00a0йЙñßİ"
 ANY_TEXT = st.text(st.one_of(st.characters(exclude_categories=()), st.sampled_from(_HARD)), max_size=40)
-NAMES = st.sampled_from(sorted(DISTURBANCES))
+NAMES = st.sampled_from(sorted(PERTURBATIONS))
 SEEDS = st.integers(0, 2**32)
 many = settings(max_examples=400, deadline=None)
 
@@ -30,13 +30,16 @@ def is_letter(cluster: str) -> bool:
     return unicodedata.category(cluster[0]).startswith("L")
 
 
-def disturbed(name: str, text: str, *, seed: int = 0) -> str | None:
-    return disturb_texts(name, {0: text}, seed=seed).get(0)
+def perturbed(name: str, text: str, *, seed: int = 0) -> str | None:
+    return perturb_texts(name, {0: text}, seed=seed).get(0)
 
 
-def test_every_disturbance_is_told_in_words_with_the_share_that_it_changes():
-    assert list(WORDS) == list(DISTURBANCES)
-    assert (WORDS["typos"], WORDS["spaces"]) == ("typing errors in 5 % of the letters", "10 % of the spaces lost")
+def test_every_perturbation_has_a_label_with_the_share_that_it_changes():
+    assert list(PERTURBATION_LABELS) == list(PERTURBATIONS)
+    assert (PERTURBATION_LABELS["typos"], PERTURBATION_LABELS["spaces"]) == (
+        "typing errors in 5 % of the letters",
+        "10 % of the spaces lost",
+    )
 
 
 # --- any Unicode --------------------------------------------------------------------------------
@@ -44,22 +47,22 @@ def test_every_disturbance_is_told_in_words_with_the_share_that_it_changes():
 
 @many
 @given(ANY_TEXT, NAMES, SEEDS)
-def test_a_disturbed_text_depends_on_text_and_seed_alone(text, name, seed):
-    beside = disturb_texts(name, {3: "something else", 7: text, 9: "and more"}, seed=seed)
-    assert beside.get(7) == disturbed(name, text, seed=seed) == disturbed(name, text, seed=seed)
+def test_a_perturbed_text_depends_on_text_and_seed_alone(text, name, seed):
+    beside = perturb_texts(name, {3: "something else", 7: text, 9: "and more"}, seed=seed)
+    assert beside.get(7) == perturbed(name, text, seed=seed) == perturbed(name, text, seed=seed)
 
 
 @many
 @given(ANY_TEXT, NAMES, SEEDS)
-def test_what_is_told_to_be_disturbed_is_changed_and_never_blank(text, name, seed):
-    other = disturbed(name, text, seed=seed)
+def test_a_perturbed_text_is_changed_and_never_blank(text, name, seed):
+    other = perturbed(name, text, seed=seed)
     assert other is None or (other != text and other.strip())
 
 
 @many
 @given(ANY_TEXT, st.sampled_from(["typos", "punctuation", "spaces"]), SEEDS)
 def test_no_combining_sequence_is_broken_or_made(text, name, seed):
-    other = DISTURBANCES[name](text, random.Random(seed))
+    other = PERTURBATIONS[name](text, random.Random(seed))
     assert set(clusters(other)) <= set(clusters(text))
 
 
@@ -80,15 +83,15 @@ def test_so_many_errors_lengthen_or_shorten_a_text_by_no_more_letters(text, seed
 @many
 @given(ANY_TEXT)
 def test_dropped_accents_leave_every_letter_and_nothing_to_drop(text):
-    bare = DISTURBANCES["diacritics"](text, random.Random(0))
+    bare = PERTURBATIONS["diacritics"](text, random.Random(0))
     assert len(clusters(bare)) == len(clusters(text))
-    assert DISTURBANCES["diacritics"](bare, random.Random(0)) == bare
+    assert PERTURBATIONS["diacritics"](bare, random.Random(0)) == bare
 
 
 @many
 @given(ANY_TEXT)
 def test_dropped_punctuation_is_all_that_is_dropped(text):
-    other = DISTURBANCES["punctuation"](text, random.Random(0))
+    other = PERTURBATIONS["punctuation"](text, random.Random(0))
     assert [c for c in clusters(other) if unicodedata.category(c[0])[0] != "P"] == [
         c for c in clusters(text) if unicodedata.category(c[0])[0] != "P"
     ]
@@ -97,7 +100,7 @@ def test_dropped_punctuation_is_all_that_is_dropped(text):
 @many
 @given(ANY_TEXT, SEEDS)
 def test_dropped_spaces_are_all_that_is_dropped(text, seed):
-    other = DISTURBANCES["spaces"](text, random.Random(seed))
+    other = PERTURBATIONS["spaces"](text, random.Random(seed))
     assert [c for c in clusters(other) if c != " "] == [c for c in clusters(text) if c != " "]
     spaces = clusters(text).count(" ")
     assert 0 <= spaces - clusters(other).count(" ") <= max(1, round(0.1 * spaces))
@@ -147,7 +150,7 @@ def test_one_letter_of_twenty_is_hit():
 @pytest.mark.parametrize("language", ["ko", "hi", "th", "ar", "ja", "vi"])
 def test_typing_errors_of_every_script_change_every_sentence(language):
     texts = dict(enumerate(meaning.texts[language] for meaning in load_meanings()))
-    found = disturb_texts("typos", texts, seed=0)
+    found = perturb_texts("typos", texts, seed=0)
     assert len(found) == len(texts)
     scripts = {unicodedata.name(c[0]).split()[0] for text in texts.values() for c in clusters(text) if is_letter(c)}
     assert {
@@ -180,18 +183,18 @@ def test_typing_errors_of_every_script_change_every_sentence(language):
         ("spaces", "🇰 🇷", None),
     ],
 )
-def test_disturbances_by_hand(name, text, expected):
-    assert disturbed(name, text) == expected
+def test_perturbations_by_hand(name, text, expected):
+    assert perturbed(name, text) == expected
 
 
 def test_one_space_of_ten_is_dropped():
     text = " ".join(["word"] * 31)
-    assert disturbed("spaces", text).count(" ") == 27
+    assert perturbed("spaces", text).count(" ") == 27
 
 
 def test_another_seed_makes_other_errors():
     text = "The doctor will see you after lunch"
-    assert len({disturbed("typos", text, seed=seed) for seed in range(20)}) > 15
+    assert len({perturbed("typos", text, seed=seed) for seed in range(20)}) > 15
 
 
 # --- robustness ---------------------------------------------------------------------------------
@@ -202,8 +205,8 @@ def at(*degrees: float) -> np.ndarray:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
 
-def test_a_disturbed_text_is_found_where_its_own_is_nearest():
-    # own texts are at 0, 90 and 180; the second disturbed one is nearer to the third text
+def test_a_perturbed_text_counts_as_found_where_the_original_is_nearest():
+    # own texts are at 0, 90 and 180; the second perturbed one is nearer to the third text
     found = robustness(at(30, 150, 180), [0, 1, 2], at(0, 90, 180))
     assert found.found == pytest.approx(2 / 3)
     assert found.cosine == pytest.approx((np.cos(np.radians(30)) + 0.5 + 1) / 3)

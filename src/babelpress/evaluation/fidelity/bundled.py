@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from babelpress.corpus.bundled import held_out_meanings
 from babelpress.evaluation.fidelity.intrinsic import Embeddings, bitext_hits, similarity_correlation
-from babelpress.evaluation.intervals.bootstrap import mean_of
+from babelpress.evaluation.intervals.bootstrap import ScoreStatistic, mean_of
 from babelpress.evaluation.intervals.replicates import Replicates, Rows, interval_of, make_row
-from babelpress.evaluation.tasks.predictions import Sampled
 from babelpress.schema.results import TEACHER, Score
 from babelpress.utils.progress import track
 
@@ -31,25 +30,25 @@ def bundled_texts(languages: tuple[str, ...], *, sentences: int | None = None) -
     return {code: [meaning.texts[code] for meaning in meanings] for code in have}
 
 
-def embedded_scores(
+def bundled_scores(
     encode: Mapping[str, Callable[[list[str]], Embeddings]], languages: tuple[str, ...]
 ) -> dict[str, tuple[dict[str, Score], Rows]]:
     """Return the scores on the embedded sentences, and retrieval's replicates."""
     texts = bundled_texts(languages)
     if not texts:
         return {name: ({}, {}) for name in encode}
-    found: dict[str, tuple[dict[str, Score], Rows]] = {}
+    results: dict[str, tuple[dict[str, Score], Rows]] = {}
     shown = track(encode, "evaluation: embedded sentences", total=len(encode), unit="models")
     vectors = {name: {code: encode[name](lines) for code, lines in texts.items()} for name in shown}
-    stacked = {name: np.concatenate(list(own.values())) for name, own in vectors.items()}
+    stacked = {name: np.concatenate(list(by_language.values())) for name, by_language in vectors.items()}
     for name in encode:
         rank = similarity_correlation(stacked[name], stacked[TEACHER])
         scores = {SIMILARITY: Score(kind="Similarity", score=round(100 * rank, 4))}
         rows: Rows = {}
         if len(texts) > 1:
             scores[BITEXT], rows = score_bitext(vectors[name])
-        found[name] = scores, rows
-    return found
+        results[name] = scores, rows
+    return results
 
 
 def find_translations(
@@ -69,13 +68,15 @@ def score_bitext(vectors: dict[str, NDArray[np.float32]]) -> tuple[Score, Rows]:
     """
     hits = bitext_hits(vectors)
     rows = {
-        ("test", pair): make_row(Sampled(mean_of(own), len(own)), float(own.mean()), seed=(BITEXT, "test"))
-        for pair, own in hits.items()
+        ("test", pair): make_row(
+            ScoreStatistic(mean_of(values), len(values)), float(values.mean()), seed=(BITEXT, "test")
+        )
+        for pair, values in hits.items()
     }
     score = Score(
         kind="Bitext",
         score=round(100 * float(np.mean(list(hits.values()))), 4),
-        subsets={pair: round(100 * float(own.mean()), 4) for pair, own in hits.items()},
+        subsets={pair: round(100 * float(values.mean()), 4) for pair, values in hits.items()},
         interval=interval_of(Replicates.of(rows).over(hits)),
     )
     return score, rows

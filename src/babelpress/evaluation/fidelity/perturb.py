@@ -1,9 +1,8 @@
 """Text as people really type it: typing errors, other case, no accents, no punctuation, lost spaces.
 
-A disturbance is a function of a text and of a random generator. It works on what a reader takes for a character
-(grapheme clusters, Unicode Annex 29): of these it gives back none that was not there, and never parts one, so that a
-mark stays with its letter and a Hangul syllable whole. `lower`, `upper` and `diacritics` change what is in them, no
-more.
+A perturbation is a function of a text and a random generator. It works on grapheme clusters (Unicode Annex 29), what a
+reader takes for a character: it adds none and never splits one, so that a mark stays with its letter and a Hangul
+syllable stays whole. `lower`, `upper` and `diacritics` only change clusters from within.
 """
 
 from __future__ import annotations
@@ -19,45 +18,44 @@ import xxhash
 
 from babelpress.evaluation.fidelity.intrinsic import Embeddings, normalised
 from babelpress.evaluation.fidelity.neighbours import cosine_blocks
-from babelpress.schema.results import Disturbed
+from babelpress.schema.results import Perturbed
 
-Disturbance = Callable[[str, random.Random], str]
+Perturbation = Callable[[str, random.Random], str]
 
 TYPO_SHARE = 0.05  # of a text's letters
 SPACE_SHARE = 0.1  # of a text's spaces
 _CLUSTERS = regex.compile(r"\X")
 _ACCENTED = {"LATIN", "GREEK", "CYRILLIC"}
-_LETTERS_OF_THEIR_OWN = {"й", "Й", "ї", "Ї"}
+_SEPARATE_LETTERS = {"й", "Й", "ї", "Ї"}
 _HARAKAT = frozenset("\u064b\u064c\u064d\u064e\u064f\u0650\u0651\u0652\u0670")
 _INSIDE_WORDS, _INSIDE_NUMBERS = frozenset("'’-‐\u2011"), frozenset(".,:/-'’")
 
 
-def disturb_texts(disturbance: str, texts: Mapping[int, str], *, seed: int) -> dict[int, str]:
-    """Return the texts that a disturbance changes, by their numbers; each by itself, whatever stands beside it."""
-    found = {}
+def perturb_texts(perturbation: str, texts: Mapping[int, str], *, seed: int) -> dict[int, str]:
+    """Return the texts that a perturbation changes, by number; what becomes of a text does not depend on the others."""
+    changed = {}
     for number, text in texts.items():
-        key = f"{seed}/{disturbance}/{text}".encode("utf-8", "surrogatepass")
-        other = DISTURBANCES[disturbance](text, random.Random(xxhash.xxh3_64_intdigest(key)))
-        if other != text and other.strip():
-            found[number] = other
-    return found
+        key = f"{seed}/{perturbation}/{text}".encode("utf-8", "surrogatepass")
+        perturbed = PERTURBATIONS[perturbation](text, random.Random(xxhash.xxh3_64_intdigest(key)))
+        if perturbed != text and perturbed.strip():
+            changed[number] = perturbed
+    return changed
 
 
-def robustness(disturbed: Embeddings, rows: Sequence[int], undisturbed: Embeddings) -> Disturbed:
-    """Look for each disturbed text's own among all undisturbed ones, where it stands in the row given.
+def robustness(perturbed: Embeddings, rows: Sequence[int], plain: Embeddings) -> Perturbed:
+    """Search each perturbed text's original, at the given row, among all plain texts; both are one model's embeddings.
 
-    Both are embeddings of one model. Cosines that agree to six decimals are equal; of n equally near texts that have
-    the own among them 1/n is found.
+    Cosines that agree to six decimals are equal. Where the original is among n equally near texts, it counts 1/n.
     """
-    own = np.asarray(rows, dtype=np.intp)
-    found = []
-    for start, cosines in cosine_blocks(disturbed, undisturbed):
+    origins = np.asarray(rows, dtype=np.intp)
+    shares = []
+    for start, cosines in cosine_blocks(perturbed, plain):
         most = cosines.max(axis=1)
-        places = own[start : start + len(cosines)]
+        places = origins[start : start + len(cosines)]
         hits = cosines[np.arange(len(cosines)), places] == most
-        found.append(hits / (cosines == most[:, None]).sum(axis=1))
-    cosine = np.einsum("td,td->t", normalised(disturbed), normalised(undisturbed[own])).mean()
-    return Disturbed(found=float(np.concatenate(found).mean()), cosine=float(cosine), texts=len(own))
+        shares.append(hits / (cosines == most[:, None]).sum(axis=1))
+    cosine = np.einsum("td,td->t", normalised(perturbed), normalised(plain[origins])).mean()
+    return Perturbed(found=float(np.concatenate(shares).mean()), cosine=float(cosine), texts=len(origins))
 
 
 def typos(text: str, draw: random.Random) -> str:
@@ -69,13 +67,13 @@ def typos(text: str, draw: random.Random) -> str:
     clusters = _CLUSTERS.findall(text)
     letters = [place for place, cluster in enumerate(clusters) if _kind(cluster)]
     inside = [place for place in letters if _kind_at(clusters, place - 1) or _kind_at(clusters, place + 1)]
-    alike: Alike = {}
+    similar: Similar = {}
     for place in letters:
-        alike.setdefault(_kind(clusters[place]), []).append(clusters[place])
+        similar.setdefault(_kind(clusters[place]), []).append(clusters[place])
     wanted = min(len(inside), max(1, round(TYPO_SHARE * len(letters))))
-    for place in sorted(draw.sample(inside, wanted), reverse=True):  # what lies before keeps its place
+    for place in sorted(draw.sample(inside, wanted), reverse=True):  # places before it stay valid
         for edit in draw.sample(_EDITS, len(_EDITS)):
-            stop, new = edit(clusters, place, alike, draw)
+            stop, new = edit(clusters, place, similar, draw)
             around = [*clusters[max(0, place - 1) : place], *new, *clusters[stop : stop + 1]]
             if new != clusters[place:stop] and _stay_apart(around):
                 clusters[place:stop] = new
@@ -84,20 +82,19 @@ def typos(text: str, draw: random.Random) -> str:
 
 
 def lower(text: str, _: random.Random) -> str:
-    """Write it all in small letters."""
+    """Write everything in lower case."""
     return text.lower()
 
 
 def upper(text: str, _: random.Random) -> str:
-    """Write it all in capitals, as Unicode does: ß becomes SS."""
+    """Write everything in capitals, as Unicode does: ß becomes SS."""
     return text.upper()
 
 
 def diacritics(text: str, _: random.Random) -> str:
     """Drop the marks of Latin, Greek and Cyrillic letters (not of й and ї), and the Arabic harakat.
 
-    Marks of all other scripts stay: there they are vowels or parts of letters. So do strokes (ł, đ, ø), which are no
-    marks.
+    Marks of all other scripts stay: they are vowels or parts of letters. So do strokes (ł, đ, ø), which are not marks.
     """
     return "".join(map(_without_marks, _CLUSTERS.findall(text)))
 
@@ -116,7 +113,7 @@ def spaces(text: str, draw: random.Random) -> str:
     return _without(clusters, set(draw.sample(places, wanted)))
 
 
-DISTURBANCES: dict[str, Disturbance] = {
+PERTURBATIONS: dict[str, Perturbation] = {
     "typos": typos,
     "lower": lower,
     "upper": upper,
@@ -124,8 +121,8 @@ DISTURBANCES: dict[str, Disturbance] = {
     "punctuation": punctuation,
     "spaces": spaces,
 }
-# What a reader is told that they do.
-WORDS = {
+# What they do, for readers of reports.
+PERTURBATION_LABELS = {
     "typos": f"typing errors in {100 * TYPO_SHARE:g} % of the letters",
     "lower": "lower case",
     "upper": "capitals",
@@ -136,26 +133,26 @@ WORDS = {
 
 
 Kind = tuple[str, str] | None  # a letter's script and category; None: no letter
-Alike = dict[Kind, list[str]]
-Edit = Callable[[list[str], int, Alike, random.Random], tuple[int, list[str]]]
+Similar = dict[Kind, list[str]]
+Edit = Callable[[list[str], int, Similar, random.Random], tuple[int, list[str]]]
 
 
-def _swap(clusters: list[str], place: int, _: Alike, __: random.Random) -> tuple[int, list[str]]:
+def _swap(clusters: list[str], place: int, _: Similar, __: random.Random) -> tuple[int, list[str]]:
     pair = clusters[place : place + 2] if _kind_at(clusters, place + 1) else [clusters[place]]
     return place + len(pair), pair[::-1]
 
 
-def _drop(clusters: list[str], place: int, _: Alike, __: random.Random) -> tuple[int, list[str]]:
+def _drop(clusters: list[str], place: int, _: Similar, __: random.Random) -> tuple[int, list[str]]:
     last = not (_kind_at(clusters, place - 1) or _kind_at(clusters, place + 1))
     return place + 1, [clusters[place]] if last else []
 
 
-def _double(clusters: list[str], place: int, _: Alike, __: random.Random) -> tuple[int, list[str]]:
+def _double(clusters: list[str], place: int, _: Similar, __: random.Random) -> tuple[int, list[str]]:
     return place + 1, [clusters[place]] * 2
 
 
-def _replace(clusters: list[str], place: int, alike: Alike, draw: random.Random) -> tuple[int, list[str]]:
-    others = [letter for letter in alike[_kind(clusters[place])] if letter != clusters[place]]
+def _replace(clusters: list[str], place: int, similar: Similar, draw: random.Random) -> tuple[int, list[str]]:
+    others = [letter for letter in similar[_kind(clusters[place])] if letter != clusters[place]]
     return place + 1, [draw.choice(others or [clusters[place]])]
 
 
@@ -182,7 +179,7 @@ def _without_marks(cluster: str) -> str:
     script = _script(cluster[0]) if _kind(cluster) else ""
     if script == "ARABIC":
         return "".join(character for character in cluster if character not in _HARAKAT)
-    if script not in _ACCENTED or unicodedata.normalize("NFC", cluster) in _LETTERS_OF_THEIR_OWN:
+    if script not in _ACCENTED or unicodedata.normalize("NFC", cluster) in _SEPARATE_LETTERS:
         return cluster
     parts = unicodedata.normalize("NFD", cluster)
     bare = [character for character in parts if unicodedata.category(character) != "Mn"]

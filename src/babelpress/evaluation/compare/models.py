@@ -1,4 +1,4 @@
-"""What a user may name to compare: a model folder, a run, published scores."""
+"""The models that a comparison is given by name: model folders, runs, published scores."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from pydantic import ValidationError
 
 from babelpress.architectures.encoders import encode_texts, load_encoder
 from babelpress.errors import BabelpressError, EvaluationError
-from babelpress.evaluation.compare.compare import check_names, distinct_names
+from babelpress.evaluation.compare.compare import check_names
 from babelpress.evaluation.compare.comparison import Scored
 from babelpress.evaluation.compare.published import find_published
-from babelpress.evaluation.evaluate import model_facts, model_id
-from babelpress.evaluation.fidelity.embedded import BITEXT, all_languages, find_translations
+from babelpress.evaluation.fidelity.bundled import BITEXT, all_languages, find_translations
 from babelpress.evaluation.intervals.means import Groups
 from babelpress.evaluation.intervals.replicates import Replicates, find_replicates
-from babelpress.evaluation.model_folders import ModelFolder, find_model, need_model
+from babelpress.evaluation.model_folders import (
+    ModelFolder,
+    distinct_names,
+    find_model,
+    model_facts,
+    need_model,
+    run_model_id,
+)
 from babelpress.evaluation.tasks.mteb_tasks import check_tasks
 from babelpress.evaluation.tasks.progress import TaskClock, track_tasks
 from babelpress.evaluation.tasks.run import TaskScore
@@ -37,11 +43,10 @@ PUBLISHED = "published:"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What model folders are scored on; nothing of it is asked of runs and of published scores.
+    """What model folders are scored on. Runs and published models come with their scores.
 
-    `cache` keeps finished tasks; a result is found there again for the same content of the model folder, of local
-    data and of these settings alone (the size of batches apart, which changes no more than rounding). `prompts` are
-    by mteb's names for them.
+    `cache` keeps finished tasks. A result is reused for the same content of the model folder, of local data and of
+    these settings (without the batch size, which changes no more than rounding). `prompts` go by mteb's names.
     """
 
     tasks: tuple[str, ...]
@@ -65,12 +70,12 @@ def plan_scores(
     batch_size: int,
     against: str | None = None,
 ) -> tuple[Wanted, Groups | None]:
-    """Decide what is scored and shown in which groups; None: all that there is. Raises EvaluationError.
+    """Decide what is scored, and the groups that are shown (None: all scores). Raises EvaluationError.
 
-    `against` is one of the models as it was given, or as it is shown.
+    `against` is one of the models, as given or as shown.
     """
     if suite and tasks:
-        raise EvaluationError("--suite and --tasks both say what is compared; give one")
+        raise EvaluationError("--suite and --tasks exclude each other; give one")
     if data_dir is not None and not data_dir.is_dir():
         raise EvaluationError(f"--data-dir {data_dir} is not a folder")
     if batch_size < 1:
@@ -82,7 +87,7 @@ def plan_scores(
         languages=languages or (chosen.languages if chosen else None), data_dir=data_dir,
         prompts=dict(prompts), batch_size=batch_size,
     )  # fmt: skip
-    names = [check_candidate(model, wanted) for model in models]
+    names = [check_model(model, wanted) for model in models]
     check_names(distinct_names(names), against=None if against in models else against)
     if any(find_model(model) for model in models):
         check_tasks(wanted.tasks)
@@ -96,49 +101,46 @@ def plan_scores(
     return wanted, {**chosen.groups, **({"Bitext": (BITEXT,)} if chosen.bundled else {})}
 
 
-def check_candidate(text: str, wanted: Wanted) -> str:
-    """Refuse, before any model is run, what is no model or has nothing to be scored on; return what it is called.
-
-    Raises EvaluationError.
-    """
+def check_model(text: str, wanted: Wanted) -> str:
+    """Return a model's name. Raises EvaluationError for no model, and for a folder without tasks to score it on."""
     if text.startswith(PUBLISHED):
         return find_published(text.removeprefix(PUBLISHED)).name
-    found = find_model(text)
-    if found is None:
+    folder = find_model(text)
+    if folder is None:
         return _read_run(text).name
     if not wanted.tasks and not wanted.bundled:
         raise EvaluationError(
-            f"{text} is a model, which has no scores of its own; name tasks: --suite quick or --tasks A,B"
+            f"{text} is a model folder without scores; name the tasks to score it on: --suite quick or --tasks A,B"
         )
-    return found.name
+    return folder.name
 
 
 def _need_common(known: Scored, wanted: Wanted) -> None:
-    """Refuse what was scored before, but on nothing that is wanted. Raises EvaluationError."""
+    """Raise EvaluationError for known scores that cover none of the wanted tasks."""
     tasks = (*wanted.tasks, *((BITEXT,) if wanted.bundled else ()))
     if tasks and not any(task in known.scores for task in tasks):
         raise EvaluationError(f"{known.name} has none of {', '.join(tasks[:5])}{' …' if len(tasks) > 5 else ''}")
 
 
-def score_candidates(texts: Sequence[str], wanted: Wanted) -> list[Scored]:
+def score_named(texts: Sequence[str], wanted: Wanted) -> list[Scored]:
     """Return the scores of models (scored now), of runs (RUN or RUN:teacher) and of published:NAME."""
     folders = [text for text in dict.fromkeys(texts) if _is_scored(text)]
     with track_tasks([(text, task) for text in folders for task in wanted.tasks]) as clock:
-        found = {text: _score_candidate(text, wanted, clock) for text in dict.fromkeys(texts)}
-    return [found[text] for text in texts]
+        scored = {text: _scores_of(text, wanted, clock) for text in dict.fromkeys(texts)}
+    return [scored[text] for text in texts]
 
 
 def _is_scored(text: str) -> bool:
     return not text.startswith(PUBLISHED) and find_model(text) is not None
 
 
-def _score_candidate(text: str, wanted: Wanted, clock: TaskClock) -> Scored:
+def _scores_of(text: str, wanted: Wanted, clock: TaskClock) -> Scored:
     known = _read_known(text)
     return _score_folder(text, need_model(text), wanted, clock) if known is None else known
 
 
 def _read_known(text: str) -> Scored | None:
-    """Return scores that are there: published ones, or a run's; None for a model, which is to be scored."""
+    """Return published scores or those of a run; None for a model folder, which is scored now."""
     if text.startswith(PUBLISHED):
         known = find_published(text.removeprefix(PUBLISHED))
         return Scored(known.name, known.scores, "published", parameters=known.parameters)
@@ -146,9 +148,9 @@ def _read_known(text: str) -> Scored | None:
 
 
 def _score_folder(text: str, named: ModelFolder, wanted: Wanted, clock: TaskClock) -> Scored:
-    """Score a model folder on mteb tasks; finished ones are taken from the cache.
+    """Score a model folder on mteb tasks; finished tasks come from the cache.
 
-    Its identity there is the content of the folder's `model_files`: two students may share weights and differ in the
+    The cache identifies it by the content of its `model_files`: two students may share weights and differ in the
     tokenizer.
     """
     model = load_encoder(named.folder)
@@ -156,23 +158,23 @@ def _score_folder(text: str, named: ModelFolder, wanted: Wanted, clock: TaskCloc
     replicates: dict[str, Replicates] = {}
     if wanted.bundled:
         scores, replicates = _bundled(model, wanted)
-    subject = Subject(model, f"local/{named.name}", hash_model(named.folder))
+    subject = Subject(model, named.model_id, hash_model(named.folder))
     by_slot: dict[str, list[str]] = {}
     for task in wanted.tasks:
         by_slot.setdefault(_slot(task, wanted), []).append(task)
-    found: list[TaskScore] = []
+    task_scores: list[TaskScore] = []
     for slot, tasks in by_slot.items():
         settings = ScoringSettings(
             wanted.cache / slot, wanted.languages, wanted.data_dir, wanted.prompts, wanted.batch_size
         )
-        found += run_tasks(subject, tuple(tasks), settings, clock=clock, model=text)
-    scores |= {one.task: one.as_score() for one in found}
-    replicates |= {one.task: one.replicates for one in found}
+        task_scores += run_tasks(subject, tuple(tasks), settings, clock=clock, model=text)
+    scores |= {result.task: result.as_score() for result in task_scores}
+    replicates |= {result.task: result.replicates for result in task_scores}
     return Scored(named.name, scores, "measured", replicates, model_facts(named.folder)["parameters"])
 
 
 def _slot(task: str, wanted: Wanted) -> str:
-    """Return the folder of the cache that a task's results lie in: what they depend on besides the model."""
+    """Return the cache folder of a task's results: a hash of all that they depend on besides the model."""
     import mteb
 
     local = wanted.data_dir / task if wanted.data_dir else None
@@ -183,21 +185,21 @@ def _slot(task: str, wanted: Wanted) -> str:
 
 def _bundled(model: SentenceTransformer, wanted: Wanted) -> tuple[dict[str, Score], dict[str, Replicates]]:
     encode = partial(encode_texts, model, batch_size=wanted.batch_size)
-    found = find_translations(encode, wanted.languages or all_languages())
-    if found is None:
+    retrieval = find_translations(encode, wanted.languages or all_languages())
+    if retrieval is None:
         return {}, {}
-    score, rows = found
+    score, rows = retrieval
     return {BITEXT: score}, {BITEXT: Replicates.of(rows)}
 
 
 def locate_models(students: Sequence[str], teacher: str) -> dict[str, Path]:
-    """Return the folders of a teacher and of students (a folder, a hub id, or "embedded") under distinct names.
+    """Return the folders of a teacher and of students (folders, hub ids, "bundled") under distinct names.
 
-    The teacher is called so and comes first. Raises EvaluationError for what is no model, HubError.
+    The first is "teacher". Raises EvaluationError for a name that is no model, HubError.
     """
-    found = [need_model(named) for named in (teacher, *students)]
-    names = distinct_names([TEACHER, *(one.name for one in found[1:])])
-    return dict(zip(names, (one.folder for one in found), strict=True))
+    located = [need_model(named) for named in (teacher, *students)]
+    names = distinct_names([TEACHER, *(model.name for model in located[1:])])
+    return dict(zip(names, (model.folder for model in located), strict=True))
 
 
 def _read_run(text: str) -> Scored:
@@ -219,13 +221,13 @@ def _read_run(text: str) -> Scored:
     if name not in results.models:
         known = ", ".join(results.models)
         raise EvaluationError(f"{file} has no model {name!r}{did_you_mean(name, results.models)}; it has: {known}")
-    found = run_scored(results.models[name], name, recipe=results.recipe, teacher_id=results.teacher_id)
-    kept = find_replicates(file.parent / "evaluation" / "mteb", model_id(results.recipe, name), found.scores)
-    return replace(found, replicates=kept)
+    scored = run_scored(results.models[name], name, recipe=results.recipe, teacher_id=results.teacher_id)
+    kept = find_replicates(file.parent / "evaluation" / "mteb", run_model_id(results.recipe, name), scored.scores)
+    return replace(scored, replicates=kept)
 
 
 def run_scored(result: ModelResult, name: str, *, recipe: str, teacher_id: str) -> Scored:
-    """Return the scores of a run's model under the name by which others know it."""
+    """Return the scores of a run's model: the student under the recipe's name, the teacher under its own."""
     shown = recipe if name == STUDENT else f"{recipe}:{name}"
-    own = teacher_id.rpartition("/")[2] if name == TEACHER else shown
-    return Scored(own, result.scores, "run", parameters=result.parameters)
+    known_as = teacher_id.rpartition("/")[2] if name == TEACHER else shown
+    return Scored(known_as, result.scores, "run", parameters=result.parameters)

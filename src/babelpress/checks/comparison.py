@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from babelpress.checks.result import CheckResult, judge, skipped
-from babelpress.checks.surface import special_texts
+from babelpress.checks.texts import special_texts
 from babelpress.vocabulary.bytelevel import wordpiece_in_bytes
 from babelpress.vocabulary.tokenizer_file import Family, TokenizerFile
 
@@ -37,12 +37,12 @@ def id_map(student: TokenizerFile, *, teacher: TokenizerFile) -> dict[int, int]:
     A WordPiece whose student is byte-level and whose teacher is not is read in the stand-ins of bytes.
     """
     converted = student.family is Family.WORDPIECE and student.is_byte_level and not teacher.is_byte_level
-    found = {}
+    mapped = {}
     for number, piece in enumerate(teacher.pieces):
         name = byte_level_piece(piece, file=teacher) if converted else piece
         if name in student.ids:
-            found[number] = student.ids[name]
-    return found
+            mapped[number] = student.ids[name]
+    return mapped
 
 
 def byte_level_piece(piece: str, *, file: TokenizerFile) -> str:
@@ -62,7 +62,7 @@ def find_covered(
     """
     hidden = re.compile("|".join(["<0x[0-9A-F]{2}>", *map(re.escape, special_texts(teacher))]))
     known = kept.keys() - ({teacher.unk_id} if teacher.unk_id is not None else set())
-    found: list[tuple[str, list[int]]] = []
+    covered: list[tuple[str, list[int]]] = []
     normalizer = tokenizer.normalizer
     for text, encoding in zip(texts, tokenizer.encode_batch_fast(list(texts)), strict=True):
         if not known.issuperset(encoding.ids):
@@ -70,8 +70,8 @@ def find_covered(
         plain = text if normalizer is None else normalizer.normalize_str(text)
         if hidden.search(text) or hidden.search(plain):
             continue
-        found.append((text, [kept[number] for number in encoding.ids]))
-    return Covered(tuple(text for text, _ in found), tuple(ids for _, ids in found), len(texts))
+        covered.append((text, [kept[number] for number in encoding.ids]))
+    return Covered(tuple(text for text, _ in covered), tuple(ids for _, ids in covered), len(texts))
 
 
 def check_restriction(covered: Covered, *, tokenizer: Tokenizer) -> CheckResult:
