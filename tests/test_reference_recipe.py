@@ -207,7 +207,7 @@ def test_a_whole_run_says_nothing_on_standard_error(few):
 
 def test_the_student_has_15_424_rows_and_layers_0_4_7_11(few):
     student = few.results()["models"]["distilled"]
-    assert (student["tokens"], student["layers"]) == (15_424, 4)
+    assert (student["vocab_size"], student["layers"]) == (15_424, 4)
     plan = json.loads((few.folder / "layers" / "plan.json").read_text())
     assert plan["kept"] == [0, 4, 7, 11]
     vocabulary = json.loads((few.folder / "vocabulary" / "plan.json").read_text())

@@ -37,7 +37,7 @@ def test_the_teacher_has_the_traps_of_the_real_one(reference):
 
 def test_press_gives_13_218_816_parameters_in_15_424_rows_and_4_layers(reference):
     facts = model_facts(reference[1])
-    assert (facts["layers"], facts["tokens"], facts["dimensions"]) == (4, 15_424, 384)
+    assert (facts["layers"], facts["vocab_size"], facts["dimensions"]) == (4, 15_424, 384)
     assert facts["parameters_without_pooler"] == 13_218_816
     assert facts["parameters"] == 13_366_656
     assert facts["weight_bytes"] == pytest.approx(51.0 * 2**20, rel=0.002)

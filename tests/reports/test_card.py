@@ -287,7 +287,7 @@ def test_a_run_without_tasks_gives_no_empty_tables(teacher):
 def test_a_run_without_a_score_has_no_average_of_0(teacher):
     text = card(teacher, without_scores(make_results(tasks=False)))
     assert "sentences. It has 100.0 % of the teacher's size (both in fp32).\n" in text
-    assert "0.0 %" not in text
+    assert " 0.0 %" not in text
     kept = text.partition("## What was kept\n")[2].partition("\n## ")[0]
     assert "average" not in kept
     assert "No task was scored." in kept

@@ -13,7 +13,7 @@ from babelpress.architectures import find_family
 from babelpress.architectures.bert import FAMILY as BERT
 from babelpress.errors import EvaluationError, HubError
 from babelpress.schema.model_files import model_bytes
-from babelpress.schema.results import STUDENT
+from babelpress.schema.results import PRUNED, STUDENT
 from babelpress.teacher import BUNDLED, FORMER_BUNDLED, download_model, locate_teacher
 from babelpress.utils.files import read_json
 from babelpress.utils.tensors import open_checkpoint
@@ -88,8 +88,9 @@ def distinct_names(names: Iterable[str]) -> list[str]:
 
 
 def run_model_id(recipe: str, name: str) -> str:
-    """Return the name that a run's model has in mteb's cache."""
-    return f"babelpress/{recipe}" if name == STUDENT else f"babelpress/{recipe}-{name}"
+    """Return the name that a run's model has in mteb's cache, where earlier versions called the pruned one pressed."""
+    kept = "pressed" if name == PRUNED else name
+    return f"babelpress/{recipe}" if name == STUDENT else f"babelpress/{recipe}-{kept}"
 
 
 def model_facts(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from babelpress.utils.files import read_json
 
 # The models of a run, by the names that its results give them.
 TEACHER, PRUNED, STUDENT = "teacher", "pruned", "distilled"
+
+logger = logging.getLogger(__name__)
 
 # What version 0.1 called a model and a field.
 _FORMER_MODELS = {"pressed": PRUNED}
@@ -186,6 +189,13 @@ class Results(_Figures):
 def renamed(values: Any, names: dict[str, str]) -> Any:
     """Return a mapping with the keys of today in the place of former ones; anything else as it is."""
     return {names.get(key, key): value for key, value in values.items()} if isinstance(values, dict) else values
+
+
+def current_name(model: str) -> str:
+    """Return the name of today for a model of a run; with a warning for a former one."""
+    if model in _FORMER_MODELS:
+        logger.warning("model %s of a run is called %s now", model, _FORMER_MODELS[model])
+    return _FORMER_MODELS.get(model, model)
 
 
 def by_model(values: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from babelpress.evaluation.tasks.progress import TaskClock, track_tasks
 from babelpress.evaluation.tasks.run import TaskScore
 from babelpress.evaluation.tasks.scoring import ScoringSettings, Subject, check_prompts, check_prompts_used, run_tasks
 from babelpress.schema.model_files import hash_model
-from babelpress.schema.results import STUDENT, TEACHER, ModelResult, Results, Score
+from babelpress.schema.results import STUDENT, TEACHER, ModelResult, Results, Score, current_name
 from babelpress.schema.suites import did_you_mean, find_suite
 from babelpress.utils.files import hash_folder, hash_json, read_json
 
@@ -217,7 +217,7 @@ def _read_run(text: str) -> Scored:
         raise EvaluationError(f"{file} is not a run's results: {where}: {fault['msg']}") from None
     except BabelpressError as error:
         raise EvaluationError(str(error)) from None
-    name = model or STUDENT
+    name = current_name(model or STUDENT)
     if name not in results.models:
         known = ", ".join(results.models)
         raise EvaluationError(f"{file} has no model {name!r}{did_you_mean(name, results.models)}; it has: {known}")
