@@ -30,7 +30,7 @@ def test_plan_json_is_all_of_stdout_and_agrees_with_press(call, recipe, folder):
     facts = json.loads(ended.out)
     pressed = json.loads(call("press", str(recipe), "-o", str(folder), "--json").out)
     assert facts["parameters"] == pressed["parameters"]
-    assert facts["rows"] == pressed["tokens"]
+    assert facts["rows"] == pressed["vocab_size"]
     assert facts["target_bytes"] == facts["corpus"]["splits"]["train"] * 16 * 2
 
 
@@ -60,7 +60,7 @@ def test_the_result_of_press_names_folder_and_size(call, recipe, folder):
 
 def test_stages_are_told_on_stderr_so_that_stdout_can_be_piped(call, recipe, tmp_path):
     ended = call("press", str(recipe), "-o", str(tmp_path / "run"))
-    assert "pressed: " in ended.err
+    assert "pruned: " in ended.err
     assert "corpus: " not in ended.out
 
 
@@ -121,8 +121,8 @@ def test_a_whole_run_ends_well_and_leaves_what_it_promises(whole):
     target, done = whole
     assert done.returncode == 0, done.stderr
     for name in (
-        "results.json", "report.html", "student/model.safetensors", "student/README.md", "report/umap.png",
-        "report/umap.html", "pictures/loss.png", "pictures/pareto.svg", "recipe.yaml",
+        "results.json", "report.html", "student/model.safetensors", "student/README.md", "umap/umap.png",
+        "umap/umap.html", "pictures/loss.png", "pictures/pareto.svg", "recipe.yaml",
     ):  # fmt: skip
         assert (target / name).stat().st_size > 0
 

@@ -121,7 +121,7 @@ def test_facts_are_those_of_the_files(tiny_teacher):
     files = [path for path in tiny_teacher.rglob("*") if path.is_file() and path.name != "README.md"]
     assert facts["folder_bytes"] == sum(path.stat().st_size for path in files)
     assert (facts["layers"], facts["dimensions"]) == (3, 16)
-    assert facts["tokens"] == len(weights["embeddings.word_embeddings.weight"])
+    assert facts["vocab_size"] == len(weights["embeddings.word_embeddings.weight"])
 
 
 def test_what_a_student_gains_after_it_is_made_changes_no_fact(tmp_path):

@@ -37,7 +37,7 @@ class Runs:
 
         def score_task(encoder, task, **named):
             model = encoder.mteb_model_meta.name
-            if fails and model.endswith("-pressed") and task.metadata.name == STS:
+            if fails and model.endswith("-pruned") and task.metadata.name == STS:
                 raise RuntimeError(f"no more memory, see {self.root}/log.txt")
             score = real(encoder, task, **named)
             if score.ran:

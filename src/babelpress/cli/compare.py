@@ -17,7 +17,7 @@ def compare_models(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...", help="Models (folder, hub id, embedded), runs (RUN, RUN:teacher), published:NAME."
+            metavar="MODEL...", help="Models (folder, hub id, bundled), runs (RUN, RUN:teacher), published:NAME."
         ),
     ],
     suite: Annotated[
@@ -32,15 +32,13 @@ def compare_models(
         list[str] | None,
         typer.Option("--prompt", metavar="NAME=TEXT", help="Score models with it, e.g. 'STS=query: '."),
     ] = None,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", metavar="N", help="How many texts a model encodes at a time.")
-    ] = 64,
+    batch_size: Annotated[int, typer.Option("--batch-size", metavar="N", help="Texts per batch.")] = 64,
     data_dir: DataDir = None,
-    cache: Annotated[
-        Path, typer.Option("--cache", metavar="DIR", help="Where finished tasks of models are kept.")
-    ] = Path("cache/mteb"),
+    cache: Annotated[Path, typer.Option("--cache", metavar="DIR", help="Folder that keeps finished tasks.")] = Path(
+        "cache/mteb"
+    ),
     against: Annotated[
-        str | None, typer.Option("--against", metavar="MODEL", help="The measure, the first model unless given.")
+        str | None, typer.Option("--against", metavar="MODEL", help="Baseline model (default: the first).")
     ] = None,
     subsets: Annotated[
         str, typer.Option("--subsets", metavar="WHICH", help="common: what all have; all: as a card counts.")

@@ -12,14 +12,14 @@ from babelpress.cli.shared import AsJson, Quiet, Verbose, interruptible, out, pr
 
 
 @app.command(
-    "measure", epilog="Example: [bold]babelpress measure runs/demo/student --teacher embedded --text a.txt[/bold]"
+    "measure", epilog="Example: [bold]babelpress measure runs/demo/student --teacher bundled --text a.txt[/bold]"
 )
 def measure_models(
     students: Annotated[
         list[str], typer.Argument(metavar="STUDENT...", help="Students: SentenceTransformer folders, or hub ids.")
     ],
     teacher: Annotated[
-        str, typer.Option("--teacher", metavar="T", help="Their teacher: a folder, a hub id, or embedded.")
+        str, typer.Option("--teacher", metavar="T", help="Their teacher: a folder, a hub id, or bundled.")
     ],
     text: Annotated[
         list[str],
@@ -32,7 +32,7 @@ def measure_models(
         ),
     ] = None,
     sample: Annotated[
-        int, typer.Option("--sample", metavar="N", min=20, help="Measure on so many texts, alike of all languages.")
+        int, typer.Option("--sample", metavar="N", min=20, help="Number of texts, balanced across languages.")
     ] = 1000,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw fidelity by length: .png or .svg.")
@@ -41,7 +41,7 @@ def measure_models(
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Measure on your own text how near students are to their teacher: over all, by language and length, disturbed."""
+    """Measure on your text how near students are to their teacher, by language and length, and on perturbed text."""
     set_up(quiet=quiet or as_json, verbose=verbose)
     with interruptible():
         from babelpress import api

@@ -53,7 +53,7 @@ def describe(source: Source) -> str:
 
 
 SOURCE_NAMES = {
-    "bundled": "the embedded sentences",
+    "bundled": "the bundled sentences",
     "mteb_train": "the train splits of mteb tasks",
     "pieces": "the teacher's pieces",
 }

@@ -188,6 +188,11 @@ def renamed(values: Any, names: dict[str, str]) -> Any:
     return {names.get(key, key): value for key, value in values.items()} if isinstance(values, dict) else values
 
 
+def current_model(name: str) -> str:
+    """Return the name of today for a model's name of any version."""
+    return _FORMER_MODELS.get(name, name)
+
+
 def by_model(values: dict[str, Any]) -> dict[str, Any]:
     """Return what a file of any version holds by model, under the names of today."""
     current: dict[str, Any] = renamed(values, _FORMER_MODELS)

@@ -19,7 +19,7 @@ from babelpress.utils.hub import explain
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTask
 
-# Languages that mteb tags otherwise than the standard says: its MASSIVE tasks call Chinese cmo.
+# Where mteb's language tags differ from the standard: its MASSIVE tasks call Chinese cmo.
 _TAGS = {"cmo": "zh"}
 
 
@@ -58,7 +58,7 @@ def open_task(name: str, *, languages: tuple[str, ...] | None, data_dir: Path | 
                 f"task {name} has no subset in {', '.join(languages)} alone; leave it out of evaluation.tasks"
             )
     if folder is not None and folder.is_dir():
-        # The dictionary in the metadata is shared by all tasks of the class (FIELD_NOTES E2).
+        # A deep copy: all tasks of the class share the dictionary in the metadata.
         task.metadata = task.metadata.model_copy(update={"dataset": _local_dataset(folder)}, deep=True)
         here = _local_subsets(folder)
         if task.metadata.is_multilingual and here - {"default"}:
