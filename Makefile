@@ -18,7 +18,7 @@ $(READY): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-demo: $(READY) ## press the embedded teacher: student, scores, picture, card (offline, a few minutes)
+demo: $(READY) ## press the bundled teacher: student, scores, picture, card (offline, a few minutes)
 	$(BIN)/babelpress run demo
 
 readers: $(READY) ## environments of the other programs that tests/readers tries

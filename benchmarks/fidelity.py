@@ -2,7 +2,7 @@
 
     python benchmarks/fidelity.py ../shared/corpus [--work runs/benchmarks]
 
-The embedded teacher (32,001 pieces) with all layers or four, pieces chosen on counted text, and the mean
+The bundled teacher (32,001 pieces) with all layers or four, pieces chosen on counted text, and the mean
 cosine of student and teacher embeddings on 60 sentences each of 16 languages that were not counted.
 """
 

@@ -2,7 +2,7 @@
 
     python benchmarks/measures.py runs/demo/pruned runs/demo/student --text '../shared/corpus/mono/{language}.txt.gz'
 
-The models against the embedded teacher, on 55 texts each of 16 languages, as many as the demo holds out. CPU-seconds
+The models against the bundled teacher, on 55 texts each of 16 languages, as many as the demo holds out. CPU-seconds
 are those of all threads, models loaded before.
 """
 

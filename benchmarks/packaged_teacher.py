@@ -4,7 +4,7 @@
     python benchmarks/packaged_teacher.py DIR --engine engine/bin/python [--write]
 
 The engine runs under the interpreter of its own environment; it computes with 4-bit weights and 8-bit activations.
-Both embed the embedded sentences that are held out (50 meanings in 16 languages) as queries. `--write` renews
+Both embed the bundled sentences that are held out (50 meanings in 16 languages) as queries. `--write` renews
 the vectors that every fetched folder is held against: the engine's, of the sentences below.
 """
 

@@ -1,7 +1,7 @@
 """The reference shape with random weights: 12 x 384 over 250,001 rows, pressed to 4 x 384 over 15,424; real text.
 
 Weights have the spread that gives attention scores a standard deviation of 1, as trained encoders have it (0.2 to 1.5
-in the embedded teacher). Wilder ones make shares of attention that processors compute several times slower.
+in the bundled teacher). Wilder ones make shares of attention that processors compute several times slower.
 """
 
 from __future__ import annotations

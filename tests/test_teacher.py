@@ -413,7 +413,7 @@ def test_a_norm_under_both_names_is_refused(folder):
     name = "embeddings.LayerNorm.weight"
     doubled = {**weights, name.replace("weight", "gamma"): weights[name]}
     save_file(doubled, str(folder / "model.safetensors"), metadata={"format": "pt"})
-    refused(folder, "embeddings.LayerNorm.weight is there twice")
+    refused(folder, "embeddings.LayerNorm.weight occurs twice")
 
 
 def test_two_encoders_in_one_file_are_refused(folder):

@@ -239,7 +239,7 @@ def export(
 ) -> list[Export]:
     """Export a student folder to formats (`babelpress.schema.formats.FORMATS`), each with its parity.
 
-    They go into the folder itself, or into `output`. Parity is measured on the embedded sentences, the retrieval of
+    They go into the folder itself, or into `output`. Parity is measured on the bundled sentences, the retrieval of
     translations among them, and on `texts`, files with one text a line (plain or .gz). `floor` is what an export
     must reach; None writes whatever comes out. One below is not written, the others are; then FloorError is raised,
     which has both. Raises ExportError where nothing can be exported.
@@ -279,7 +279,7 @@ def compare(
     prompts: Mapping[str, str] | None = None,
     batch_size: int = 64,
 ) -> Comparison:
-    """Compare models (folders, hub ids, `embedded`: scored now), runs (RUN or RUN:teacher) and published:NAME.
+    """Compare models (folders, hub ids, `bundled`: scored now), runs (RUN or RUN:teacher) and published:NAME.
 
     `against` is one of them, the first unless given. Without suite and tasks, all tasks that models have scores of
     are compared. Models are scored with `prompts`, by mteb's names for them (`{"STS": "query: "}`;
@@ -315,10 +315,10 @@ def measure(
 ) -> dict[str, Measures]:
     """Measure on any text how near students are to their teacher; return figures by name, "teacher" first.
 
-    `students` and `teacher` are SentenceTransformer folders, hub ids or "embedded". `texts` are files with one
+    `students` and `teacher` are SentenceTransformer folders, hub ids or "bundled". `texts` are files with one
     text a line or jsonl with text and language (plain or .gz); their names may hold `{language}`, which stands for
-    each of `languages`. At most `sample` texts are measured on, alike of all languages. Raises BabelpressError before
-    any model is run, where that is possible.
+    each of `languages`. At most `sample` texts are measured on, balanced across languages. Raises BabelpressError,
+    before any model is run where that is possible.
     """
     from babelpress.architectures.encoders import load_encoder
     from babelpress.evaluation.compare.models import locate_models
@@ -333,10 +333,10 @@ def measure(
 def speed(
     models: Sequence[str], *, text: Path | str | None = None, sentences: int = 256, rounds: int = 5
 ) -> SpeedReport:
-    """Time models (folders, hub ids, `embedded`), each alone in a process of its own, rounds in turn.
+    """Time models (folders, hub ids, `bundled`), each alone in a process of its own, rounds in turn.
 
     `sentences` are taken evenly from the first lines of a file with one text a line (plain or .gz), or from the
-    embedded held-out ones. Raises BabelpressError.
+    bundled held-out ones. Raises BabelpressError.
     """
     from babelpress.evaluation.speed.measure import report_speed
 

@@ -37,7 +37,7 @@ class EvaluationError(BabelpressError):
 
 
 class ExportError(BabelpressError):
-    """An export that cannot be made, or that does not stand beside the student."""
+    """An export that cannot be made, or that differs too much from the student."""
 
 
 class HubError(BabelpressError):

@@ -468,7 +468,7 @@ class ExportSection(_Section):
     """What the student is exported to, and how near an export must be to it.
 
     `mean` and `p5` are the least mean and 5th percentile of the cosine to the student's embeddings; `points` the most
-    that the mean of the scores may lose, those of the embedded sentences and of `tasks` (all tasks of the evaluation
+    that the mean of the scores may lose, those of the bundled sentences and of `tasks` (all tasks of the evaluation
     unless given).
     """
 
@@ -499,7 +499,7 @@ class ParallelSource(_Section):
 
 
 class VisualizationSection(_Section):
-    """The picture of parallel sentences; without `source`, the held-out embedded ones."""
+    """The picture of parallel sentences; without `source`, the held-out bundled ones."""
 
     sentences: int = Field(default=50, ge=3)
     source: ParallelSource | None = None

@@ -67,11 +67,11 @@ def test_quiet_measures_say_nothing(call, tiny_teacher, text_file):
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        ({"student": "nowhere"}, "nowhere is no model folder (it has no modules.json)"),
-        ({"student": "."}, ". is no model folder (it has no modules.json)"),
+        ({"student": "nowhere"}, "nowhere is not a model folder (it has no modules.json)"),
+        ({"student": "."}, ". is not a model folder (it has no modules.json)"),
         ({"student": "narrow"}, "narrow has 8 dimensions, the teacher 16"),
-        ({"--teacher": "./nowhere"}, "./nowhere is no model folder"),
-        ({"--teacher": "."}, ". is no model folder"),
+        ({"--teacher": "./nowhere"}, "./nowhere is not a model folder"),
+        ({"--teacher": "."}, ". is not a model folder"),
         ({"--text": "gone.txt"}, "'gone.txt' matches no file"),
         ({"--text": "empty.txt"}, "empty.txt holds no text"),
         ({"--text": "few.txt"}, "3 different texts are too few to measure; give at least 20"),

@@ -72,7 +72,7 @@ def test_fewer_sentences_are_taken_evenly_from_a_file(call, timed, tiny_teacher,
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (("nowhere",), "nowhere is no model folder (it has no modules.json)"),
+        (("nowhere",), "nowhere is not a model folder (it has no modules.json)"),
         (("run",), f"did you mean {Path('run') / 'student'}?"),
         (("bundled", "--text", "gone.txt"), "text file gone.txt is missing"),
         (("bundled", "--text", "empty.txt"), "speed cannot be measured with 0 texts; give at least 1"),

@@ -189,7 +189,7 @@ def test_the_log_has_no_line_twice_after_a_resume(student, texts, tmp_path, monk
     assert [(line["step"], line["epoch"]) for line in held_out] == [(3, 0), (6, 1)]
     assert set(lines[0]) == {
         "step", "epoch", "loss", "mse", "cosine", "gradient_norm", "lr", "sentences_per_second", "tokens_per_second",
-        "padding", "memory_mib", "peak_share",
+        "memory_mib", "peak_share",
     }  # fmt: skip
     assert set(held_out[0]) == {
         "step", "epoch", "held_out_loss", "held_out_mse", "held_out_cosine", "held_out_cosine_p5",

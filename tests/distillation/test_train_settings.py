@@ -45,7 +45,7 @@ def means_of(folder, name, *, epochs):
 def terms_of(folder):
     """Return the names of what the log tells of a step beyond what it always does."""
     line = next(line for line in read_log(folder) if "loss" in line)
-    return set(line) - {*STEADY, "sentences_per_second", "tokens_per_second", "padding", "peak_share", "memory_mib"}
+    return set(line) - {*STEADY, "sentences_per_second", "tokens_per_second", "peak_share", "memory_mib"}
 
 
 def assert_close(folders, *, atol):

@@ -64,21 +64,21 @@ def test_a_process_is_ended_when_its_block_is_left_by_an_error(error):
         ("import sys; sys.stderr.write('bar 1\\rbar 2\\rbroken')", "a: broken"),
         ("1 / 0", "a: ZeroDivisionError: division by zero"),
         ("import sys; sys.stderr.buffer.write(b'\\xff!')", "a: \ufffd!"),
-        ("raise SystemExit(3)", "a: the process ended with code 3 and no word"),
-        ("print('half an answer', end='')", "a: the process ended with code 0 and no word"),
+        ("raise SystemExit(3)", "a: the process ended with code 3 and no message"),
+        ("print('half an answer', end='')", "a: the process ended with code 0 and no message"),
         (
             "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
             "a: the process was ended by SIGKILL, as happens when memory runs out",
         ),
         (
             "import os, sys, signal; print('oh', file=sys.stderr, flush=True); os.kill(os.getpid(), signal.SIGABRT)",
-            "a: the process was ended by SIGABRT; its last words: oh",
+            "a: the process was ended by SIGABRT; its last line: oh",
         ),
     ],
 )
 def test_a_process_that_ends_instead_of_answering_says_why(script, reason):
     with start(script) as child, pytest.raises(EvaluationError) as caught:
-        child.tell("hello")
+        child.send("hello")
         child.answer()
     assert str(caught.value) == reason
 

@@ -167,7 +167,7 @@ def test_a_measure_that_scores_0_gives_no_share_and_no_crash():
 
 
 def test_one_model_is_no_comparison():
-    with pytest.raises(EvaluationError, match="give two or more"):
+    with pytest.raises(EvaluationError, match="a comparison needs two models or more"):
         compare_scores([BIG])
 
 
@@ -485,7 +485,7 @@ def test_a_task_that_is_named_twice_counts_once(run):
 
 
 def test_a_model_folder_without_tasks_is_refused_before_any_work(tiny_teacher, run):
-    with pytest.raises(EvaluationError, match=r"has no scores of its own; name tasks: --suite quick"):
+    with pytest.raises(EvaluationError, match=r"without scores; name the tasks to score it on: --suite quick"):
         api.compare([str(run), str(tiny_teacher)])
 
 
@@ -540,7 +540,10 @@ def test_other_prompts_are_not_taken_from_the_cache_and_other_batches_are(tmp_pa
 
 @pytest.mark.parametrize(
     ("models", "against", "said"),
-    [(1, None, "1 model is no comparison"), (2, "student", r"--against 'student' is none of the models; they are: ")],
+    [
+        (1, None, "a comparison needs two models or more; 1 was given"),
+        (2, "student", r"--against 'student' is none of the models; they are: "),
+    ],
 )
 def test_too_few_models_and_an_unknown_measure_are_refused_before_any_model_is_run(
     tiny_teacher, wanted, monkeypatch, models, against, said
@@ -563,7 +566,7 @@ def test_folders_are_compared_in_pairs(tmp_path, wanted):
     ("options", "said"),
     [
         ({"batch_size": 0}, r"--batch-size is 0; it must be 1 or more"),
-        ({"prompts": {"qery": "query: "}}, r"--prompt 'qery' is for nothing that mteb knows"),
+        ({"prompts": {"qery": "query: "}}, r"--prompt 'qery' is not a name that mteb knows"),
     ],
 )
 def test_what_folders_cannot_be_scored_with_is_refused_before_any_work(tmp_path, tiny_teacher, wanted, options, said):

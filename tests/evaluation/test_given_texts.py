@@ -70,10 +70,10 @@ def test_no_more_is_read_of_a_file_than_its_first_texts(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"paths": []}, EvaluationError, "no file to measure on is named; give at least one: --text FILE"),
-        ({"languages": ["klingon"]}, EvaluationError, "--language 'klingon' is no language code"),
+        ({"paths": []}, EvaluationError, "no file of texts was given; give at least one: --text FILE"),
+        ({"languages": ["klingon"]}, EvaluationError, "--language 'klingon' is not a language code"),
         ({"languages": ["en", "ko"]}, EvaluationError, "--language names 2 languages; give one, or write {language}"),
-        ({"paths": ["{language}.txt"]}, EvaluationError, "name them: --language en,ko"),
+        ({"paths": ["{language}.txt"]}, EvaluationError, "needs the languages that replace it: --language en,ko"),
         ({"paths": ["gone.txt"]}, SourceError, "'gone.txt' matches no file"),
         ({"paths": ["{language}.txt"], "languages": ["en"]}, SourceError, "'{language}.txt' matches no file"),
         ({"paths": ["empty.txt"]}, SourceError, "empty.txt holds no text; give a file with one text a line"),

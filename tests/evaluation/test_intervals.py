@@ -122,7 +122,7 @@ def test_predictions_of_another_form_give_no_interval_and_a_warning(students, tm
     monkeypatch.setattr(task_run, "allows_intervals", lambda task: True)
     (found,) = score(students[:1], tmp_path, "STSBenchmark")
     assert found["STSBenchmark"].as_score().interval is None
-    assert "STSBenchmark: no interval, mteb's predictions are not understood" in caplog.text
+    assert "STSBenchmark: no interval: mteb's predictions have an unknown layout" in caplog.text
 
 
 def test_mtebs_own_predictions_are_gone(students, tmp_path):

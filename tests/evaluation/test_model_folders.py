@@ -58,7 +58,9 @@ def test_a_folder_that_is_there_is_never_a_hub_id(tmp_path, monkeypatch):
 
 def test_a_run_in_the_place_of_a_model_names_its_student(tmp_path):
     make_teacher(tmp_path / "run" / "student")
-    with pytest.raises(EvaluationError, match=r"no model folder \(it has no modules.json\); did you mean .*student\?"):
+    with pytest.raises(
+        EvaluationError, match=r"not a model folder \(it has no modules.json\); did you mean .*student\?"
+    ):
         need_model(tmp_path / "run")
 
 
@@ -76,7 +78,7 @@ def test_a_model_of_the_hub_is_compared_under_its_name(tmp_path):
 
 @pytest.mark.parametrize(
     ("named", "said"),
-    [("org/none", "the hub has no repository of that name"), ("org/bare", "no SentenceTransformer")],
+    [("org/none", "the hub has no repository of that name"), ("org/bare", "is not a SentenceTransformer")],
 )
 def test_what_the_hub_does_not_have_is_one_line(tmp_path, named, said):
     write_model(tmp_path / "hub", "org/bare", make_teacher(tmp_path / "teacher"))

@@ -206,7 +206,7 @@ def at(*degrees: float) -> np.ndarray:
 
 
 def test_a_perturbed_text_counts_as_found_where_the_original_is_nearest():
-    # own texts are at 0, 90 and 180; the second perturbed one is nearer to the third text
+    # the originals are at 0, 90 and 180; the second perturbed one is nearer to the third text
     found = robustness(at(30, 150, 180), [0, 1, 2], at(0, 90, 180))
     assert found.found == pytest.approx(2 / 3)
     assert found.cosine == pytest.approx((np.cos(np.radians(30)) + 0.5 + 1) / 3)

@@ -104,9 +104,11 @@ def test_a_model_is_found_by_name_and_by_hub_id():
 
 
 def test_an_unknown_model_is_refused_with_near_names():
-    with pytest.raises(EvaluationError, match=r"no published scores of 'multilingual-e5-smal'; did you mean multiling"):
+    with pytest.raises(
+        EvaluationError, match=r"no published scores of 'multilingual-e5-smal' are known; did you mean multiling"
+    ):
         find_published("multilingual-e5-smal")
-    with pytest.raises(EvaluationError, match="there are some of: multilingual-e5-small, me5s"):
+    with pytest.raises(EvaluationError, match="there are scores of: multilingual-e5-small, me5s"):
         find_published("zzzz")
 
 

@@ -58,7 +58,7 @@ def test_a_task_that_fails_for_the_second_model_is_left_out_for_all(students, tm
     found, missing = score(students, tmp_path, STS, TOPICS)
     assert {model: list(own) for model, own in found.items()} == {"s1": [TOPICS], "s2": [TOPICS]}
     assert missing == {STS: "RuntimeError: out of memory"}
-    assert "left out for all models and tried again at the next run" in caplog.text
+    assert "left out for all models and retried by the next run" in caplog.text
 
 
 def test_a_task_that_failed_is_not_tried_for_the_other_models(students, tmp_path, monkeypatch):
@@ -127,9 +127,9 @@ def test_missing_tasks_are_kept_until_none_is(tmp_path):
 
 
 def test_a_wrong_prompt_is_told_as_it_was_given():
-    check_prompts({"query": "query: ", "STS": "query: ", "STSBenchmark-query": "q"}, said="--prompt")
-    with pytest.raises(EvaluationError, match=r"^--prompt 'qery' is for nothing that mteb knows"):
-        check_prompts({"qery": "query: "}, said="--prompt")
+    check_prompts({"query": "query: ", "STS": "query: ", "STSBenchmark-query": "q"}, setting="--prompt")
+    with pytest.raises(EvaluationError, match=r"^--prompt 'qery' is not a name that mteb knows"):
+        check_prompts({"qery": "query: "}, setting="--prompt")
 
 
 @pytest.mark.parametrize(
@@ -149,10 +149,10 @@ def test_a_wrong_prompt_is_told_as_it_was_given():
 def test_a_prompt_that_no_task_takes_is_refused(name, tasks, taken):
     """mteb gives `query` to retrieval and reranking alone: others' scores would be told to be with it."""
     if taken:
-        check_prompts_used({name: "query: "}, tasks, said="--prompt")
+        check_prompts_used({name: "query: "}, tasks, setting="--prompt")
         return
-    with pytest.raises(EvaluationError, match=f"--prompt '{name}' is taken by none of the tasks"):
-        check_prompts_used({name: "query: "}, tasks, said="--prompt")
+    with pytest.raises(EvaluationError, match=f"--prompt '{name}' is used by none of the tasks"):
+        check_prompts_used({name: "query: "}, tasks, setting="--prompt")
 
 
 # --- how long it takes --------------------------------------------------------------------------

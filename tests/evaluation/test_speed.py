@@ -274,7 +274,7 @@ def test_no_worker_is_left_when_one_of_them_fails(by_hand, monkeypatch):
         ({"rounds": 0}, "with 0 rounds; give at least 1"),
         ({"singles": 0}, "with 0 singles; give at least 1"),
         ({"folders": {}}, "with 0 models; give at least 1"),
-        ({"folders": {"a": Path("gone")}}, "gone is no model folder (it has no modules.json)"),
+        ({"folders": {"a": Path("gone")}}, "gone is not a model folder (it has no modules.json)"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_any_process_starts(changes, part, monkeypatch, tiny_teacher):

@@ -158,7 +158,7 @@ def test_prompts_of_a_folder_do_not_make_a_student_another_test_than_the_teacher
 
 def test_a_prompt_for_no_known_task_is_refused_and_not_ignored(students, tmp_path):
     write_stsbenchmark(tmp_path / "data")
-    with pytest.raises(EvaluationError, match=r"^evaluation.prompts 'sts' is for nothing that mteb knows"):
+    with pytest.raises(EvaluationError, match=r"^evaluation.prompts 'sts' is not a name that mteb knows"):
         score(students[0], tmp_path, prompts={"sts": "query: "})
 
 

@@ -91,7 +91,7 @@ def test_data_that_are_missing_are_one_line_with_both_remedies(tmp_path):
 
 def test_data_without_a_text_are_not_taken_for_clean(tmp_path):
     write_task(tmp_path, "Banking77Classification", {"": {"test": [{"number": 1}]}})
-    with pytest.raises(EvaluationError, match=r"task Banking77Classification .* have no text .*decontaminate=false"):
+    with pytest.raises(EvaluationError, match=r"task Banking77Classification .* contain no text .*decontaminate=false"):
         read(tmp_path, "Banking77Classification")
 
 

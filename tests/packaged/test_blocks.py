@@ -54,7 +54,7 @@ def test_a_large_tensor_comes_in_parts(tiny, monkeypatch):
         ({"entries": 2**31 - 1}, "the number of tensors is 2147483647, 37 was expected"),
         ({"entries": -1}, "the number of tensors is -1"),
         ({"name_size": 65535}, "name takes 65,535 bytes, 64 are the limit"),
-        ({"name_size": 5}, "tensor 'emb.w' is not expected"),
+        ({"name_size": 5}, "tensor 'emb.w' is unexpected"),
         ({"entry": (0, None, None, None)}, "the kind of emb.word is 0, 1 was expected"),
         ({"entry": (None, 2**32 - 1, None, None)}, "the number of weights of emb.word is 4294967295"),
         ({"entry": (None, None, 2**64 - 1, None)}, "emb.word would end at byte"),
@@ -82,7 +82,7 @@ def test_another_shape_is_refused_and_names_the_size(tiny, field):
 def test_a_tensor_that_is_there_twice_is_refused(tiny):
     *tensors, _ = tiny.parts.tensors
     twice = replace(tiny.parts, tensors=(*tensors, tensors[0]))
-    with pytest.raises(PackageError, match=r"tensor 'emb\.word' is not expected, or there twice"):
+    with pytest.raises(PackageError, match=r"tensor 'emb\.word' is unexpected, or occurs twice"):
         read(tiny, pack(twice))
 
 

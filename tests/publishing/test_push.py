@@ -142,7 +142,7 @@ def test_a_new_repository_is_private_where_that_is_asked_for(hub, folder):
 def test_private_never_ends_in_a_public_repository(hub, folder):
     api.push(folder, REPO)
     (folder / "umap.png").write_bytes(b"secret")
-    assert "is there already and public" in refusal(folder, private=True)
+    assert "exists and is public" in refusal(folder, private=True)
     assert b"secret" not in contents(hub.main(REPO).folder).values()
 
 
@@ -256,7 +256,7 @@ def test_a_student_that_does_not_pass_the_checks_is_refused_before_anybody_is_as
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (folder / "config.json").write_text(json.dumps({**config, "pad_token_id": 0}), encoding="utf-8")
     said = refusal(folder)
-    assert "does not pass: ids" in said
+    assert "the check ids fails" in said
     assert said.endswith(f"babelpress check {folder}")
     assert hub.requests == []
 
@@ -272,9 +272,9 @@ def test_private_and_pull_request_exclude_each_other(folder):
 @pytest.mark.parametrize(
     ("place", "status", "words"),
     [
-        ("/commit/", 409, "at work on the same thing"), ("/commit/", 412, "somebody else changed it"),
-        ("/commit/", 500, "trouble of its own (HTTP 500)"), ("/preupload/", 429, "asked too much"),
-        ("/large/", 503, "trouble of its own (HTTP 503)"), ("/repos/create", 403, "write access"),
+        ("/commit/", 409, "busy with the same repository"), ("/commit/", 412, "was changed meanwhile"),
+        ("/commit/", 500, "internal error (HTTP 500)"), ("/preupload/", 429, "too many requests"),
+        ("/large/", 503, "internal error (HTTP 503)"), ("/repos/create", 403, "write access"),
         ("/commit/", 0, "cannot be reached"), ("/large/", 0, "cannot be reached"), ("/whoami", 0, "cannot be reached"),
     ],
 )  # fmt: skip

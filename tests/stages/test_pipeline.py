@@ -42,7 +42,7 @@ def small_run(folder, teacher, *overrides, data_dir=None, name="run"):
 
 @pytest.mark.parametrize(
     ("prompts", "said"),
-    [("{query: 'q: '}", "is taken by none of the tasks"), ("{sts: 'q: '}", "is for nothing that mteb knows")],
+    [("{query: 'q: '}", "is used by none of the tasks"), ("{sts: 'q: '}", "is not a name that mteb knows")],
 )
 def test_a_prompt_that_changes_no_score_ends_a_run_before_it_begins(tmp_path, tiny_teacher, prompts, said):
     with pytest.raises(EvaluationError, match=f"^evaluation.prompts .* {said}"):

@@ -48,9 +48,9 @@ def http(kind: type[HfHubHTTPError], *, status: int = 404, said: str | None = No
                 403: "write access",
                 404: "nothing there",
                 409: "try again",
-                412: "somebody else",
+                412: "changed meanwhile",
                 413: "too large",
-                429: "too much",
+                429: "too many requests",
                 500: "HTTP 500",
                 503: "HTTP 503",
             }.items()
@@ -101,7 +101,7 @@ def test_the_endpoint_that_was_asked_is_named(monkeypatch):
 @pytest.mark.parametrize("value", ["1", "true", "YES", "on"])
 def test_a_hub_that_was_forbidden_is_not_called_unreachable(monkeypatch, value):
     monkeypatch.setenv("HF_HUB_OFFLINE", value)
-    assert explain(LocalEntryNotFoundError("x")) == "HF_HUB_OFFLINE forbids asking the hub"
+    assert explain(LocalEntryNotFoundError("x")) == "HF_HUB_OFFLINE forbids requests to the hub"
 
 
 def test_a_full_disk_is_told_also_where_the_hub_is_forbidden(monkeypatch):

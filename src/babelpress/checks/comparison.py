@@ -1,4 +1,4 @@
-"""The student held against its teacher: the same pieces, and where nothing was cut, the same embeddings."""
+"""The student compared with its teacher: the same pieces, and where no layer was removed, the same embeddings."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 LIMIT = 1e-6
-_EMBEDDED = 200
+_MOST_EMBEDDED = 200  # texts
 
 
 @dataclass(frozen=True)
 class Covered:
-    """The texts whose teacher pieces were all kept, and the ids that the student must give."""
+    """The texts whose teacher pieces were all kept, and the ids that the student must give; `of` were examined."""
 
     texts: tuple[str, ...]
     ids: tuple[list[int], ...]
@@ -34,7 +34,7 @@ class Covered:
 def id_map(student: TokenizerFile, *, teacher: TokenizerFile) -> dict[int, int]:
     """Return teacher id → student id of the kept pieces, by the pieces' texts.
 
-    A WordPiece whose student is byte-level and whose teacher is not is read in the stand-ins of bytes.
+    Where a WordPiece student is byte-level and its teacher is not, pieces are compared by the stand-ins of their bytes.
     """
     converted = student.family is Family.WORDPIECE and student.is_byte_level and not teacher.is_byte_level
     mapped = {}
@@ -75,7 +75,7 @@ def find_covered(
 
 
 def check_restriction(covered: Covered, *, tokenizer: Tokenizer) -> CheckResult:
-    """Hold the student's ids of covered texts against the teacher's, id for id."""
+    """Compare the student's ids of covered texts with the teacher's."""
     if not covered.texts:
         return skipped("restriction", f"none of {covered.of:,} texts has all its teacher pieces kept")
     encodings = tokenizer.encode_batch_fast(list(covered.texts))
@@ -97,12 +97,12 @@ def embed_texts(model: SentenceTransformer, texts: Sequence[str]) -> Any:
 
 def sample(covered: Covered) -> tuple[str, ...]:
     """Return at most 200 covered texts, spread over all."""
-    step = max(1, -(-len(covered.texts) // _EMBEDDED))
+    step = max(1, -(-len(covered.texts) // _MOST_EMBEDDED))
     return covered.texts[::step]
 
 
 def check_embeddings(texts: Sequence[str], *, student: Any, teacher: Any) -> CheckResult:
-    """Hold two embedding matrices of the same texts against each other, value by value."""
+    """Compare two embedding matrices of the same texts, value by value."""
     if student.shape != teacher.shape:
         wrong = f"{student.shape[1]} dimensions, the teacher has {teacher.shape[1]}"
         return judge("embeddings", tested=len(texts), failures=[(texts[0], wrong)])

@@ -29,7 +29,7 @@ _NO_LIMIT = 10**9  # transformers writes 1e30 where it knows no length
 
 
 def embedding_rows(checkpoint: Checkpoint) -> tuple[str, int] | None:
-    """Return the name and the rows of the word embedding matrix; None where no tensor is called so."""
+    """Return the name and the rows of the word embedding matrix; None where no tensor has such a name."""
     for tail in _EMBEDDINGS:
         for name in checkpoint.names():
             if name.endswith(tail):
@@ -45,7 +45,7 @@ def check_files(
     rows: int | None,
     vocabulary_lines: list[str] | None = None,
 ) -> CheckResult:
-    """Hold tokenizer.json, config.json, the embedding matrix and the list of files against each other.
+    """Compare tokenizer.json, config.json, the embedding matrix and the list of files with each other.
 
     `vocabulary_lines` are those of a WordPiece's vocab.txt, where there is one.
     """
@@ -81,7 +81,7 @@ def _brief(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Claim:
-    """One place that names an id: where, the token's text, the id."""
+    """A place that states an id: where, the token's text, the id."""
 
     where: str
     text: str
@@ -158,9 +158,9 @@ def longest_input(config: Mapping[str, Any]) -> int | None:
 def check_ids(
     file: TokenizerFile, *, claims: Sequence[Claim], stated: Mapping[str, int], limit: int | None, is_stable: bool
 ) -> CheckResult:
-    """Hold claims against the vocabulary, stated lengths against each other and the positions.
+    """Compare claims with the vocabulary, stated lengths with each other and the positions.
 
-    `is_stable` tells whether tokenizer.json saved, loaded and saved again is the same to the byte.
+    `is_stable`: tokenizer.json saved, loaded and saved again is the same to the byte.
     """
     failures = []
     for claim in claims:
@@ -178,7 +178,7 @@ def check_ids(
         elif limit is not None and value > limit:
             failures.append((where, f"it is {value}, the positions allow {limit}"))
     if not is_stable:
-        failures.append(("tokenizer.json", "saved, loaded and saved again it is another file"))
+        failures.append(("tokenizer.json", "saved, loaded and saved again, it changes"))
     return judge("ids", tested=len(claims) + len(stated) + 1, failures=failures, note=f"{len(claims)} places agree")
 
 

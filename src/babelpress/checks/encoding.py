@@ -135,7 +135,7 @@ def check_round_trip(texts: Sequence[str], *, tokenizer: Tokenizer, file: Tokeni
 
 
 def check_agreement(texts: list[str], *, tokenizer: Tokenizer, readers: Sequence[Reader]) -> CheckResult:
-    """Hold the ids of every reader against tokenizer.json's own."""
+    """Compare the ids of every reader with those of tokenizer.json."""
     expected = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)]
     failures = [
         (text, f"{reader.name} gives other ids than tokenizer.json")
@@ -157,7 +157,7 @@ def _cut(text: str) -> str:
 def check_no_injection(
     file: TokenizerFile, *, readers: Sequence[Reader], normalizer: Normalizer | None, texts: Sequence[str]
 ) -> CheckResult:
-    """Encode texts that spell byte pieces: none may become the byte, real fallback beside one still works."""
+    """Encode texts that spell byte pieces: none may become the byte, and real fallback next to one still works."""
     byte_ids = byte_name_ids(file)
     if not byte_ids:
         return CheckResult("no injection", Status.PASS, 0, "no byte pieces by name")
@@ -174,9 +174,9 @@ def check_no_injection(
 
 
 def become_special(encode: Callable[[list[str]], list[list[int]]], tokens: Mapping[str, int]) -> dict[str, bool]:
-    """Tell of each special token's text whether it becomes the token, alone or beside other text.
+    """Return, for each special token, whether its text becomes the token, alone or next to other text.
 
-    `encode` adds no special tokens of its own; `tokens` maps text to id.
+    `encode` adds no special tokens; `tokens` maps text to id.
     """
     names = list(tokens)
     ids = encode([form.format(name) for name in names for form in _SPECIAL_FORMS])
@@ -192,8 +192,8 @@ def check_special_text(
 ) -> CheckResult:
     """Judge what special tokens' texts become, by reader: all plain text where the folder claims it.
 
-    Otherwise that is reported only, unless the teacher's do otherwise: a student that turns some into
-    special tokens and others not, or any where the teacher has plain text, fails.
+    Otherwise it is only reported, unless the teacher differs: a student fails that turns a text into a special token
+    and the teacher does not, or the reverse.
     """
     cases = [(reader, name, special) for reader, by_name in by_reader.items() for name, special in by_name.items()]
     count = len({name for _, name, _ in cases})
@@ -231,8 +231,7 @@ def _bare(text: str) -> str:
 def unreachable_pieces(file: TokenizerFile, *, tokenizer: Tokenizer) -> list[str]:
     """Return the ordinary pieces that the model does not give for their own text, in the order of ids.
 
-    A piece that stands only inside a word is tried behind some first pieces, one that never ends a word
-    before some last ones.
+    A piece for the inside of words is tried after some single characters, one that never ends a word before some.
     """
     tokenize = tokenizer.model.tokenize
     pieces, trials = file.pieces, _trials(file)
@@ -251,7 +250,7 @@ def _gives(tokens: list[Any], number: int, place: int | None) -> bool:
 
 
 def _trials(file: TokenizerFile) -> Callable[[str], list[tuple[str, int | None]]]:
-    """Return what gives a piece's texts to try, each with the place where the piece is due."""
+    """Return a function from a piece to texts to try, each with the expected place of the piece."""
     prefix, suffix = file.model.get("continuing_subword_prefix") or "", file.model.get("end_of_word_suffix") or ""
     singles = [piece for piece in file.pieces if len(piece) == 1]
     if file.family is Family.WORDPIECE and prefix:
@@ -270,17 +269,17 @@ def _trials(file: TokenizerFile) -> Callable[[str], list[tuple[str, int | None]]
 
 
 def check_reachable(file: TokenizerFile, *, unreachable: list[str], teacher: Set[str] | None) -> CheckResult:
-    """Judge the pieces that cannot be reached; `teacher` are those that cannot be in the teacher either.
+    """Judge the unreachable pieces; `teacher` are those that the teacher cannot reach either.
 
-    A Unigram's piece that others outscore was outscored in the teacher, too: fewer pieces leave fewer
-    rivals. So without a teacher only merges and prefixes are judged.
+    A Unigram piece that others outscore was outscored in the teacher, too, since a student has fewer rivals. So without
+    a teacher only merges and prefixes are judged.
     """
     tested = len(ordinary_ids(file))
     if teacher is None and file.family is Family.UNIGRAM:
         note = f"{len(unreachable):,} are outscored by others, as in any teacher" if unreachable else "all"
         return CheckResult("reachable", Status.PASS, tested, note, unreachable[0] if unreachable else None)
     lost = [piece for piece in unreachable if piece not in (teacher or ())]
-    failures = [(piece, "the model never gives this piece, even for its own text") for piece in lost]
+    failures = [(piece, "the model never gives this piece, even for its text") for piece in lost]
     same = len(unreachable) - len(lost)
     note = f"all but {same:,}, which the teacher never gives either" if same else "all"
     return judge("reachable", tested=tested, failures=failures, note=note)

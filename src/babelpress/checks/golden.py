@@ -1,4 +1,4 @@
-"""What a tokenizer gives for fixed texts, in a file beside it, so that a port can be held against it.
+"""A tokenizer's ids of fixed texts, in a file next to it, so that ports can be tested against it.
 
 docs/readers.md describes the file.
 """
@@ -74,7 +74,7 @@ class _Part(BaseModel):
 
 
 class GoldenCase(_Part):
-    """One text: its ids, the same framed by special tokens as a model wants them, and the tokens of the former."""
+    """One text: its ids, the ids with special tokens, and the tokens of the former."""
 
     kind: str
     text: str
@@ -86,8 +86,8 @@ class GoldenCase(_Part):
 class Golden(_Part):
     """A golden file. `tokenizer_sha256` is of the tokenizer.json that it was made with.
 
-    `unk_id` is None for tokenizers that know no unknown piece, `byte_ids` are those of the pieces <0x00> to <0xFF>,
-    none where bytes have no pieces of their own.
+    `unk_id` is None for tokenizers without an unknown piece; `byte_ids` are those of the pieces <0x00> to <0xFF>, empty
+    where bytes have no pieces.
     """
 
     format: Literal[1]
@@ -104,14 +104,14 @@ class Golden(_Part):
 
 @dataclass(frozen=True)
 class Difference:
-    """A case that came out otherwise."""
+    """A case with other ids than expected."""
 
     case: GoldenCase
     expected: tuple[int, ...]
     given: tuple[int, ...]
 
     def __str__(self) -> str:
-        """Tell where the ids part."""
+        """Say where the ids differ first."""
         at = next((n for n, (a, b) in enumerate(zip(self.expected, self.given, strict=False)) if a != b), None)
         if at is None:
             return f"{len(self.given)} ids, {len(self.expected)} expected"
@@ -121,11 +121,10 @@ class Difference:
 def compare_golden(
     golden: Golden, ids: Sequence[Sequence[int]], *, special: bool = True, bytes_as_unknown: bool = False
 ) -> list[Difference]:
-    """Hold a tokenizer's ids of `golden.texts` against the file; return what differs, nothing where it is a port.
+    """Compare a tokenizer's ids of `golden.texts` with the file; return the differences, none for a faithful port.
 
-    `special` tells that the ids are framed by special tokens. With `bytes_as_unknown` every run of byte pieces is
-    expected as one unknown piece: what a runtime gives that has no byte fallback. Raises ValueError for another
-    number of texts.
+    `special`: the ids include special tokens. `bytes_as_unknown` expects one unknown piece for every run of byte
+    pieces, as runtimes without byte fallback give. Raises ValueError for another number of texts.
     """
     differences = []
     for case, row in zip(golden.cases, ids, strict=True):
@@ -139,7 +138,7 @@ def compare_golden(
 
 
 def as_unknown(golden: Golden, ids: Sequence[int]) -> list[int]:
-    """Return ids with one unknown piece for each run of byte pieces; as they are where none is known."""
+    """Return ids with one unknown piece for each run of byte pieces; unchanged where there is no unknown piece."""
     if golden.unk_id is None:
         return list(ids)
     hidden, inside, result = frozenset(golden.byte_ids), False, []
@@ -163,7 +162,7 @@ def golden_texts() -> list[tuple[str, str]]:
 
 
 def make_golden(tokenizer: Path) -> Golden:
-    """Run a tokenizer.json over the golden texts. Raises TeacherError for a file that is none."""
+    """Run a tokenizer.json over the golden texts. Raises TeacherError for another file."""
     file, encode = read_tokenizer_file(tokenizer), open_tokenizer(tokenizer).encode
     cases = []
     for kind, text in golden_texts():
@@ -177,7 +176,7 @@ def make_golden(tokenizer: Path) -> Golden:
 
 
 def write_golden(folder: Path) -> Path:
-    """Write a model folder's golden file beside its tokenizer.json, in ASCII, a case a line; return its path."""
+    """Write a model folder's golden file next to its tokenizer.json, in ASCII, one case per line; return its path."""
     home = transformer_folder(folder)
     facts = make_golden(home / "tokenizer.json").model_dump(mode="json")
     cases = ",\n".join(f"  {json.dumps(case)}" for case in facts.pop("cases"))
@@ -197,15 +196,14 @@ def read_golden(path: Path | str) -> Golden:
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))
-        raise BabelpressError(f"{path} is no golden file: {where + ': ' if where else ''}{fault['msg']}") from None
+        raise BabelpressError(f"{path} is not a golden file: {where + ': ' if where else ''}{fault['msg']}") from None
 
 
 def check_golden(golden: Golden, *, tokenizer: Path, readers: Sequence[Reader]) -> Iterator[CheckResult]:
-    """Hold a folder's tokenizer.json and its readers against its golden file."""
+    """Compare a folder's tokenizer.json and its readers with its golden file."""
     digest = _sha256(tokenizer)
-    wrong = (
-        [] if digest == golden.tokenizer_sha256 else [("tokenizer.json", "the golden file was made with another one")]
-    )
+    fault = ("tokenizer.json", "the golden file was made with another tokenizer.json")
+    wrong = [] if digest == golden.tokenizer_sha256 else [fault]
     yield judge(f"{NAME}: tokenizer.json", tested=1, failures=wrong, note=f"SHA-256 {digest[:16]}…")
     for reader in readers:
         yield _check_reader(golden, reader)
@@ -224,7 +222,7 @@ def _check_reader(golden: Golden, reader: Reader) -> CheckResult:
     except BabelpressError as error:
         return CheckResult(name, Status.FAIL, 0, str(error))
     failures = [(difference.case.text, f"{difference.case.kind}: {difference}") for difference in differences]
-    return judge(name, tested=len(golden.cases), failures=failures, note="framed and bare ids")
+    return judge(name, tested=len(golden.cases), failures=failures, note="ids with and without special tokens")
 
 
 def _sha256(path: Path) -> str:

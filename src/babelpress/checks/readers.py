@@ -1,4 +1,4 @@
-"""The ways in which users read a folder's tokenizer, each once more after a save."""
+"""The ways in which users read a folder's tokenizer, each also after saving it again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Reader:
     fault: str | None = None
 
     def encode(self, texts: list[str], *, special: bool = True) -> list[list[int]]:
-        """Return the ids of texts, called as users call it. Raises BabelpressError when it cannot."""
+        """Return the ids of texts, called as users call it. Raises BabelpressError when the library fails."""
         if not texts:
             return []
         try:

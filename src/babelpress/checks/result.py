@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The results of checks."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Status(Choice):
 class CheckResult:
     """One row of a report.
 
-    `tested` counts what was looked at; `first_failure` is the first input (a text, a piece, a file or
-    a place in one) that failed.
+    `tested` counts the inputs; `first_failure` is the first input (a text, a piece, a file or a place in a file) that
+    failed.
     """
 
     name: str
@@ -34,7 +34,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All that was found in a folder."""
+    """All results of a folder."""
 
     folder: str
     teacher: str | None
@@ -42,7 +42,7 @@ class CheckReport:
 
     @property
     def passed(self) -> bool:
-        """Tell whether nothing failed; what was skipped did not."""
+        """Whether nothing failed; skipped checks count as passed."""
         return all(result.status is not Status.FAIL for result in self.results)
 
     def facts(self) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class CheckReport:
 
 
 def judge(name: str, *, tested: int, failures: Sequence[tuple[str, str]], note: str = "") -> CheckResult:
-    """Return a pass with its note, or a failure that tells of the first of (input, what is wrong)."""
+    """Return a pass with its note, or a failure with the first of (input, fault)."""
     if not failures:
         return CheckResult(name, Status.PASS, tested, note)
     first, wrong = failures[0]
@@ -61,5 +61,5 @@ def judge(name: str, *, tested: int, failures: Sequence[tuple[str, str]], note: 
 
 
 def skipped(name: str, reason: str) -> CheckResult:
-    """Return a check that was not made, with the reason."""
+    """Return a skipped check, with the reason."""
     return CheckResult(name, Status.SKIPPED, 0, reason)

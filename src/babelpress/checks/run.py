@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Side:
-    """A student or a teacher: its folder, where its transformer lies, and what is read of it."""
+    """A student or a teacher: its folder, the folder of its transformer, and what was read from it."""
 
     folder: Path
     home: Path
@@ -45,7 +45,7 @@ class Side:
     config: dict[str, Any]
 
     def read(self, name: str) -> dict[str, Any]:
-        """Return one of its JSON files, {} when it is not there."""
+        """Return one of its JSON files, {} when it is missing."""
         return _read_object(self.home / name) if (self.home / name).is_file() else {}
 
     @property
@@ -57,7 +57,7 @@ class Side:
 def open_side(folder: Path) -> Side:
     """Read a SentenceTransformer folder. Raises BabelpressError that names the file and the fault.
 
-    Special tokens that only tokenizer_config.json names, so that text never becomes one, count as added.
+    Special tokens that only tokenizer_config.json names, so that no text becomes one, count as added.
     """
     home = transformer_folder(folder)
     path = home / "tokenizer.json"
@@ -74,8 +74,8 @@ def run_checks(
 ) -> CheckReport:
     """Check a student's folder, against its teacher where one is given.
 
-    `texts` are files with one text a line; `full` tries every Unicode scalar value; `golden` holds the folder
-    against its golden file, too. Raises BabelpressError when the folder cannot be checked at all.
+    `texts` are files with one text a line; `full` tries every Unicode scalar value; `golden` compares the folder
+    with its golden file, too. Raises BabelpressError when the folder cannot be checked at all.
     """
     student = open_side(folder)
     fixed = read_golden(student.home / GOLDEN) if golden else None
@@ -217,7 +217,7 @@ def _embeddings(student: Side, teacher: Side, *, covered: comparison.Covered, mo
 
 
 def _guard(name: str, check: Callable[[], CheckResult]) -> CheckResult:
-    """Let a check fail, not the report, when a reader cannot do its part."""
+    """Turn the error of a reader into a failed check."""
     try:
         return check()
     except BabelpressError as error:

@@ -57,7 +57,7 @@ class Texts:
 
 
 def gather_texts(file: TokenizerFile, *, paths: Sequence[Path] = (), seed: int = 0) -> Texts:
-    """Return the embedded sentences, generated texts, and the first lines of files, one text a line.
+    """Return the bundled sentences, generated texts, and the first lines of files, one text a line.
 
     Raises SourceError for a file that is missing or damaged.
     """
@@ -67,7 +67,7 @@ def gather_texts(file: TokenizerFile, *, paths: Sequence[Path] = (), seed: int =
 
 
 def generate(file: TokenizerFile, *, count: int, seed: int) -> list[str]:
-    """Return mixtures of the tokenizer's own pieces, of scripts, of emoji and of any Unicode, the same ones always."""
+    """Return mixtures of the tokenizer's own pieces, of scripts, of emoji and of any Unicode, always the same."""
     draw = random.Random(seed)
     words = [text for number in ordinary_ids(file) if (text := surface(file.pieces[number], file=file))] or ["a"]
 
@@ -111,7 +111,7 @@ def literal_texts(*, seed: int = 0, mixtures: int = 300) -> list[str]:
 
 
 class Spaces(str, Enum):
-    """What is left of white space when a text was encoded and decoded."""
+    """What remains of white space after encoding and decoding."""
 
     KEPT = "kept"
     KEPT_INSIDE = "kept inside"
@@ -120,7 +120,7 @@ class Spaces(str, Enum):
 
 
 def space_rule(file: TokenizerFile) -> Spaces:
-    """Read off a tokenizer.json what becomes of white space."""
+    """Return what a tokenizer.json does to white space."""
     before = parts_of(file.raw.get("pre_tokenizer"))
     kinds = {part["type"] for part in before}
     steps = {part["type"] for key in ("normalizer", "decoder") for part in parts_of(file.raw.get(key))}
@@ -137,7 +137,7 @@ def space_rule(file: TokenizerFile) -> Spaces:
 
 
 def respace(text: str, rule: Spaces) -> str:
-    """Return a text with only that white space that the rule lets through."""
+    """Return a text with the white space that the rule keeps."""
     if rule is Spaces.DROPPED:
         return _SPACE.sub("", text)
     if rule is Spaces.COLLAPSED:
@@ -146,7 +146,7 @@ def respace(text: str, rule: Spaces) -> str:
 
 
 def marks_spaces(file: TokenizerFile) -> bool:
-    """Tell whether a tokenizer writes ▁ for a space, so that a ▁ of the text cannot be told from one."""
+    """Return whether a tokenizer writes ▁ for a space, so that decoding turns a ▁ of the text into one."""
     steps = [part for key in ("normalizer", "pre_tokenizer") for part in parts_of(file.raw.get(key))]
     return any(
         part["type"] == "Metaspace" or META in (part.get("content"), part.get("prepend"), part.get("replacement"))
@@ -155,7 +155,7 @@ def marks_spaces(file: TokenizerFile) -> bool:
 
 
 def normalised(text: str, *, file: TokenizerFile, normalizer: Normalizer | None) -> str:
-    """Return a text as the tokenizer's own normaliser leaves it, its stand-ins for spaces and bytes taken back."""
+    """Return a text as the tokenizer's normaliser leaves it, with spaces and bytes in the place of their stand-ins."""
     result = text if normalizer is None else normalizer.normalize_str(text)
     kinds = parts_of(file.raw.get("normalizer"))
     if any(part["type"] == "ByteLevel" for part in kinds):
@@ -166,7 +166,7 @@ def normalised(text: str, *, file: TokenizerFile, normalizer: Normalizer | None)
 
 
 def spelled(ids: list[int], *, file: TokenizerFile) -> str:
-    """Return the text that ids stand for, byte pieces as bytes, without added tokens and whatever the decoder is."""
+    """Return the text that ids stand for, byte pieces as bytes, without added tokens, whatever the decoder."""
     hidden = set(file.added.values())
     raw = b"".join(_piece_bytes(file.pieces[number], file) for number in ids if number not in hidden)
     text = raw.decode("utf-8", errors="replace")
@@ -213,7 +213,7 @@ def byte_name_ids(file: TokenizerFile) -> frozenset[int]:
 
 
 def covers_all_text(file: TokenizerFile) -> bool:
-    """Tell whether the tokenizer claims to spell any text: in bytes where it has no other piece."""
+    """Return whether the tokenizer claims to spell any text, in bytes where it has no other piece."""
     return file.is_byte_level or bool(file.model.get("byte_fallback") and byte_name_ids(file))
 
 

@@ -17,7 +17,7 @@ from babelpress.cli.shared import AsJson, FolderArgument, Quiet, Verbose, interr
 _STYLES = {Status.PASS: "green", Status.FAIL: "bold red", Status.SKIPPED: "dim"}
 
 
-@app.command("check", epilog="Example: [bold]babelpress check runs/demo/student --teacher embedded[/bold]")
+@app.command("check", epilog="Example: [bold]babelpress check runs/demo/student --teacher bundled[/bold]")
 def check_folder(
     folder: FolderArgument,
     teacher: Annotated[

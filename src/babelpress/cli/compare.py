@@ -17,7 +17,7 @@ def compare_models(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL", help="Models (folder, hub id, embedded), runs (RUN, RUN:teacher), published:NAME."
+            metavar="MODEL", help="Models (folder, hub id, bundled), runs (RUN, RUN:teacher), published:NAME."
         ),
     ],
     suite: Annotated[
@@ -34,9 +34,9 @@ def compare_models(
     ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", metavar="N", help="Texts per batch.")] = 64,
     data_dir: DataDir = None,
-    cache: Annotated[
-        Path, typer.Option("--cache", metavar="DIR", help="Where scores of finished tasks are kept.")
-    ] = Path("cache/mteb"),
+    cache: Annotated[Path, typer.Option("--cache", metavar="DIR", help="Folder that keeps finished tasks.")] = Path(
+        "cache/mteb"
+    ),
     against: Annotated[
         str | None, typer.Option("--against", metavar="MODEL", help="Baseline model (default: the first).")
     ] = None,

@@ -57,7 +57,7 @@ def _lines(fetched: Fetched) -> list[str]:
         f"{fetched.folder}  ({model.model_id}, from 4-bit weights, {fetched.dtype})",
         f"{teacher.layers} layers x {teacher.hidden}, {teacher.rows:,} rows, {teacher.pieces:,} pieces, "
         f"{teacher.parameters:,} parameters, {teacher.weight_bytes / 2**20:.0f} MiB",
-        "cosine to the package's own engine, a sentence a language:",
+        "cosine to the package's engine, one sentence per language:",
         *(f"  {'  '.join(cosines[first : first + 4])}" for first in range(0, len(cosines), 4)),
         f"licence: {model.licence}; from:",
         *(f"  {file}" for file in files),

@@ -12,14 +12,14 @@ from babelpress.cli.shared import AsJson, Quiet, Verbose, interruptible, out, pr
 
 
 @app.command(
-    "measure", epilog="Example: [bold]babelpress measure runs/demo/student --teacher embedded --text a.txt[/bold]"
+    "measure", epilog="Example: [bold]babelpress measure runs/demo/student --teacher bundled --text a.txt[/bold]"
 )
 def measure_models(
     students: Annotated[
         list[str], typer.Argument(metavar="STUDENT", help="Students: SentenceTransformer folders, or hub ids.")
     ],
     teacher: Annotated[
-        str, typer.Option("--teacher", metavar="T", help="Their teacher: a folder, a hub id, or embedded.")
+        str, typer.Option("--teacher", metavar="T", help="Their teacher: a folder, a hub id, or bundled.")
     ],
     text: Annotated[
         list[str],
@@ -41,7 +41,7 @@ def measure_models(
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Measure on your own text how near students are to their teacher: over all, by language and length, disturbed."""
+    """Measure on your text how near students are to their teacher, by language and length, and on perturbed text."""
     set_up(quiet=quiet or as_json, verbose=verbose)
     with interruptible():
         from babelpress import api

@@ -11,13 +11,13 @@ from babelpress.cli.app import app
 from babelpress.cli.shared import AsJson, Quiet, Verbose, interruptible, out, print_json, set_up
 
 
-@app.command("speed", epilog="Example: [bold]babelpress speed embedded runs/demo/student[/bold]")
+@app.command("speed", epilog="Example: [bold]babelpress speed bundled runs/demo/student[/bold]")
 def time_models(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL", help="Models: folders, hub ids; embedded is the demo's teacher.")
+        list[str], typer.Argument(metavar="MODEL", help="Models: folders, hub ids; bundled: the demo's teacher.")
     ],
     text: Annotated[
-        Path | None, typer.Option("--text", metavar="FILE", help="File of texts, one per line, plain or .gz.")
+        Path | None, typer.Option("--text", metavar="FILE", help="Sentences to encode, one per line, plain or .gz.")
     ] = None,
     sentences: Annotated[int, typer.Option("--sentences", metavar="N", min=1, help="Number of sentences.")] = 256,
     rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="Number of rounds.")] = 5,

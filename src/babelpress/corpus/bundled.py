@@ -38,7 +38,7 @@ class Meaning:
 
 @lru_cache(maxsize=1)
 def load_meanings() -> tuple[Meaning, ...]:
-    """Read the embedded parallel sentences."""
+    """Read the bundled parallel sentences."""
     text = (resources.files("babelpress") / "assets" / "sentences.jsonl").read_text(encoding="utf-8")
     rows = [json.loads(line) for line in text.splitlines()]
     return tuple(
@@ -52,7 +52,7 @@ def held_out_meanings() -> tuple[Meaning, ...]:
 
 
 def read_bundled(*, languages: tuple[str, ...], variants: int, seed: int, held_out: float) -> Iterator[Sentence]:
-    """Yield the embedded sentences, `variants` rewrites of each that is trained on, in a fixed order.
+    """Yield the bundled sentences, `variants` rewrites of each that is trained on, in a fixed order.
 
     Rewrites join only sentences of the same split, so that nothing held out leaks into training.
     """

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from babelpress.corpus.clean import comparison_key
 
-EMBEDDED = "embedded sentences"
+BUNDLED = "embedded sentences"  # their name in report.json
 _SHARE = 0.8  # of the shorter text's characters
 _LONGER = 1.5  # times as long a text may be as the other, where they do not share 13 words
 _CHUNK = 1 << 20  # characters hashed at once while the index is made

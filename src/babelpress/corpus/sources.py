@@ -54,7 +54,7 @@ def describe(source: Source) -> str:
 
 
 SOURCE_NAMES = {
-    "bundled": "the embedded sentences",
+    "bundled": "the bundled sentences",
     "mteb_train": "the train splits of mteb tasks",
     "pieces": "the teacher's pieces",
 }

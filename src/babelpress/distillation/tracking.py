@@ -28,7 +28,7 @@ class Log:
     """Means of the last steps, written every few of them; behind a resume no step stands there twice.
 
     Lines have `step`, `epoch`, `lr`, `loss`, the loss's terms, `gradient_norm`, `sentences_per_second`,
-    `tokens_per_second` (of all processes), `padding` (share of the tokens; packed text has none), `peak_share` (of
+    `tokens_per_second` (of all processes), `peak_share` (of
     what matrix products reach here) and `memory_mib` (the main process's own). Held-out figures are lines of their own.
     """
 
@@ -74,7 +74,6 @@ class Log:
         found |= {
             "sentences_per_second": round(sentences / seconds, 1),
             "tokens_per_second": round(tokens / seconds, 1),
-            "padding": 0.0,
             "memory_mib": round(own_memory() / 2**20),
             "peak_share": round(tokens * self.operations_per_token / seconds / self.peak / processes.count(), 4),
         }

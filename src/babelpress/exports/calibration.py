@@ -1,4 +1,4 @@
-"""What a student's activations need before 8 bits can hold them, found on embedded training sentences.
+"""What a student's activations need before 8 bits can hold them, found on bundled training sentences.
 
 Inputs of products are quantised with one scale for a whole batch, which its largest number decides. Two things in
 trained transformers make that number large, and neither hangs on the text:

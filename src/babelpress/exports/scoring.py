@@ -19,7 +19,7 @@ _GIVEN_LIMIT = 2_000
 
 
 def parity_texts(paths: Sequence[Path] = ()) -> dict[str, list[str]]:
-    """Return the embedded held-out sentences of every language, and the first lines of files.
+    """Return the bundled held-out sentences of every language, and the first lines of files.
 
     Raises SourceError for a file that is missing or damaged.
     """
@@ -29,6 +29,6 @@ def parity_texts(paths: Sequence[Path] = ()) -> dict[str, list[str]]:
 
 
 def translation_score(model: SentenceTransformer, languages: tuple[str, ...]) -> dict[str, float]:
-    """Return how well a model finds translations among the embedded held-out sentences, in percent."""
+    """Return how well a model finds translations among the bundled held-out sentences, in percent."""
     found = find_translations(partial(encode_texts, model, batch_size=32), languages)
     return {} if found is None else {BITEXT: found[0].score}

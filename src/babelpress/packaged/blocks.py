@@ -54,7 +54,7 @@ class _Expected:
 
     @property
     def bytes(self) -> int:
-        """What it takes in the file."""
+        """Its bytes in the file."""
         return self.size // BLOCK * BLOCK_BYTES if self.blocks else 4 * self.size
 
 
@@ -99,7 +99,7 @@ def read_packed(content: bytes, shape: Shape, *, file: WheelFile) -> PackedWeigh
 
 
 class _Reader:
-    """A place in the file that moves on, never past the end."""
+    """Reads forward through the file, never past its end."""
 
     def __init__(self, content: bytes, file: WheelFile) -> None:
         self.content = content
@@ -119,7 +119,7 @@ class _Reader:
         return struct.unpack_from(form, self.content, self.skip(struct.calcsize(form), what))
 
     def expect(self, what: str, value: Any, expected: Any) -> None:
-        """Refuse a file in which something is otherwise."""
+        """Raise PackageError unless a value is as expected."""
         if value != expected:
             raise self.fault(f"{what} is {value!r}, {expected!r} was expected")
 
@@ -166,7 +166,7 @@ def _read_directory(reader: _Reader, shape: Shape) -> dict[str, tuple[_Expected,
         name = reader.content[start : reader.at].decode("ascii", errors="replace")
         tensor = wanted.pop(name, None)
         if tensor is None:
-            raise reader.fault(f"tensor {name!r} is not expected, or there twice")
+            raise reader.fault(f"tensor {name!r} is unexpected, or occurs twice")
         kind, count, offset, size = reader.take("<BIQQ", f"the entry of {name}")
         reader.expect(f"the kind of {name}", kind, _BLOCKS if tensor.blocks else _FLOATS)
         reader.expect(f"the number of weights of {name}", count, tensor.size)

@@ -31,11 +31,11 @@ class WheelFile:
 
     @property
     def pattern(self) -> str:
-        """What the names of its wheels look like, whatever the platform."""
+        """A glob of its wheels' names, for any platform."""
         return f"{self.package.replace('-', '_')}-{self.version}-*.whl"
 
     def fault(self, text: str) -> PackageError:
-        """Return the error that says what is wrong with the file."""
+        """Return an error about the file."""
         return PackageError(
             f"{self.path} of {self.package} {self.version}: {text}; nothing was written; download that wheel again"
         )
@@ -58,9 +58,9 @@ class Shape:
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """A teacher, the files that it is made of, and what has to come out.
+    """A teacher, the files that it is made of, and the expected result.
 
-    `fingerprints` are those of the whole folder by dtype, `known` is a file with vectors of the package's own engine.
+    `fingerprints` are those of the whole folder by dtype, `known` is a file with vectors of the package's engine.
     """
 
     name: str
@@ -75,7 +75,7 @@ class PackagedModel:
 
     @property
     def files(self) -> tuple[WheelFile, WheelFile]:
-        """What it is made of."""
+        """The files that it is made of."""
         return self.weights, self.tokenizer
 
     @property
@@ -85,8 +85,8 @@ class PackagedModel:
 
 
 MODELS: dict[str, PackagedModel] = {
-    one.name: one
-    for one in (
+    model.name: model
+    for model in (
         PackagedModel(
             name="multilingual-e5-small",
             model_id="intfloat/multilingual-e5-small",

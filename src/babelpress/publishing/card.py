@@ -1,4 +1,4 @@
-"""The card as it is published: its metadata are readable, and it calls the model by the name it will have."""
+"""The published card: valid metadata, and the model's name on the hub."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def check_card(text: str, *, origin: str) -> None:
 
 
 def rename_card(text: str, repo_id: str) -> tuple[str, str | None]:
-    """Return the card with the model's name replaced, and the name that it had (None where it is right already).
+    """Return the card with the model's name replaced, and the replaced name (None where nothing was to replace).
 
-    The name is that of the model index, else what the quick start loads. It is replaced in three places alone: the
-    model index (mteb's leaderboard reads no other model's), the title, and what is loaded.
+    The name is that of the model index, else of the model that the quick start loads. Only three places change: the
+    model index (mteb's leaderboard reads only the model's own), the title, and the quick start.
     """
     old = _stated_name(text)
     if old is None or old == repo_id or old in _base_models(text):

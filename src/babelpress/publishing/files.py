@@ -1,4 +1,4 @@
-"""Which files of a folder may be published: none that runs code, hides, or tells of the machine it was made on."""
+"""Which files of a folder may be published: none that runs code, is hidden, or names paths of this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KINDS = (".json", ".jpg", ".md", ".onnx_data", ".png", ".safetensors", ".svg", 
 _NAMES = ("LICENCE", "LICENSE", "NOTICE")
 _TEXT = (".json", ".md", ".txt", ".yaml")
 _VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt")  # pieces of text, which may look like anything
-# Where machines keep their users' files; behind a letter or another slash it is part of a link.
+# Where machines keep users' files; after a letter or another slash it is part of a link.
 _PLACE = re.compile(
     r"(?<![\w.:/<])(?:/(?:data|home|media|mnt|opt|private|root|scratch|srv|tmp|Users|var|Volumes|work|workspace)/"
     r"|[A-Z]:\\{1,2}Users\\|file://)[^\s\"'`|<>)]+"
@@ -51,8 +51,7 @@ def find_student(folder: Path) -> Path:
 def list_uploads(folder: Path) -> tuple[Upload, ...]:
     """Return all files of a student's folder, sorted by path.
 
-    Raises BabelpressError for the first that must not be published, and for one that is missing; nothing is left out
-    in silence.
+    Raises BabelpressError for a missing file and for the first that must not be published; none is skipped silently.
     """
     missing = [name for name in _NEEDED if not (folder / name).is_file()]
     if missing:
@@ -64,7 +63,7 @@ def list_uploads(folder: Path) -> tuple[Upload, ...]:
         if _is_leftover(path):
             continue
         if fault := _fault(path, name, folder):
-            raise BabelpressError(f"{folder / name} {fault}; take it out of the folder to push the rest")
+            raise BabelpressError(f"{folder / name} {fault}; move it out of the folder to push the rest")
         if path.is_file():
             uploads.append(Upload(name, path))
     if not any(upload.path.endswith(".safetensors") for upload in uploads):
@@ -74,20 +73,20 @@ def list_uploads(folder: Path) -> tuple[Upload, ...]:
 
 
 def _is_leftover(path: Path) -> bool:
-    """Tell whether a killed process left a file behind that it was writing, or a lock."""
+    """Return whether a file is a lock, or the unfinished file of a killed process."""
     return path.name.startswith(".") and path.suffix in {".tmp", ".lock"}
 
 
 def _fault(path: Path, name: str, folder: Path) -> str:
-    """Say why a path must not be published, "" where it may."""
+    """Return why a path must not be published, "" where it may."""
     if any(part.startswith(".") for part in name.split("/")):
         return "is hidden"
     if path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(folder.resolve())):
-        return "is a link that leads out of the folder" if not path.is_dir() else "is a link to a folder"
+        return "is a link to a file outside the folder" if not path.is_dir() else "is a link to a folder"
     if path.is_dir():
         return ""
     if not path.is_file():
-        return "is no ordinary file"
+        return "is not a regular file"
     kinds = sorted({*_KINDS, *(Path(chosen.file).suffix for chosen in FORMATS.values())})
     if path.suffix not in kinds and path.name not in _NAMES:
         return f"is of a kind that is not published (only {', '.join((*kinds, *_NAMES))} are)"
@@ -95,7 +94,7 @@ def _fault(path: Path, name: str, folder: Path) -> str:
 
 
 def _refuse_places(uploads: Iterable[Upload], folder: Path) -> None:
-    """Raise BabelpressError for a text that names a path of a machine."""
+    """Raise BabelpressError for a text that names a local path."""
     for upload in uploads:
         name = upload.path.rpartition("/")[2]
         if not name.endswith(_TEXT) or name in _VOCABULARIES or isinstance(upload.content, bytes):
@@ -104,6 +103,6 @@ def _refuse_places(uploads: Iterable[Upload], folder: Path) -> None:
         for number, line in enumerate(text.splitlines(), 1):
             if place := _PLACE.search(line):
                 raise BabelpressError(
-                    f"{folder / upload.path} tells of this machine in line {number}: {place.group()[:80]}; write "
-                    "something else there before it is published"
+                    f"{folder / upload.path} names a path of this machine in line {number}: {place.group()[:80]}; "
+                    "replace it before publishing"
                 )

@@ -1,11 +1,11 @@
-"""Put a student on the hub: everything is checked here first, then sent as one commit."""
+"""Publish a student on the hub: check everything locally, then send it as one commit."""
 
 from __future__ import annotations
 
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,17 +16,18 @@ from babelpress.errors import BabelpressError, HubError
 from babelpress.publishing.card import check_card, rename_card
 from babelpress.publishing.files import CARD, Upload, find_student, list_uploads
 from babelpress.utils.hub import explain
-from babelpress.utils.progress import track
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+
+logger = logging.getLogger(__name__)
 
 MAIN = "main"
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a student goes: `revision` is a branch, made where it is not there; `private` is for a new repository."""
+    """Where a student goes: `revision` is a branch, created unless it exists; `private` applies to a new repository."""
 
     repo_id: str
     revision: str = MAIN
@@ -36,7 +37,7 @@ class Destination:
 
 @dataclass(frozen=True)
 class Push:
-    """A push that is planned: the files, and the name that the card had, where the pushed copy has another."""
+    """A planned push: the files, and the model name on the local card where the pushed card gets another one."""
 
     folder: Path
     to: Destination
@@ -51,7 +52,7 @@ class Push:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What became of a push; `commit` and the links are None where nothing was sent (a dry run)."""
+    """The result of a push; `commit` and `pull_request` are None where nothing was sent (a dry run)."""
 
     push: Push
     endpoint: str
@@ -61,7 +62,7 @@ class Pushed:
 
     @property
     def url(self) -> str:
-        """Where the model is, or will be."""
+        """The model's page on the hub."""
         return f"{self.endpoint}/{self.push.to.repo_id}"
 
     def facts(self) -> dict[str, Any]:
@@ -103,20 +104,20 @@ def _read_card(path: Path) -> str:
 
 
 def check_student(folder: Path) -> None:
-    """Raise BabelpressError with the first of the quick checks that a folder does not pass."""
+    """Raise BabelpressError with the first quick check that a folder fails."""
     from babelpress.checks.result import Status
     from babelpress.checks.run import run_checks
 
     failed = [result for result in run_checks(folder).results if result.status is Status.FAIL]
     if failed:
         raise BabelpressError(
-            f"{folder} is not published, it does not pass: {failed[0].name} ({failed[0].detail}); "
-            f"all of it: babelpress check {folder}"
+            f"{folder} is not published: the check {failed[0].name} fails ({failed[0].detail}); "
+            f"for the whole report: babelpress check {folder}"
         )
 
 
 def check_login() -> None:
-    """Raise HubError where the hub's client has no token; it is never asked for here."""
+    """Raise HubError where the hub's client has no token; nothing asks for one interactively."""
     from huggingface_hub import get_token
 
     if get_token() is None:
@@ -124,14 +125,14 @@ def check_login() -> None:
 
 
 def send(push: Push, *, message: str | None = None) -> Pushed:
-    """Send a planned push as one commit, or open a pull request with it. Raises HubError; the hub then has none of it.
+    """Send a planned push as one commit, or as a pull request. Raises HubError; the repository is then unchanged.
 
-    The hub judges the card's metadata before a repository is made.
+    The hub validates the card's metadata before a repository is created.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
     api, to = HfApi(), push.to
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # ten lines of retries before our one
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # else ten lines about retries precede our one line
     with _explained(to.repo_id), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         api.whoami()
@@ -140,7 +141,7 @@ def send(push: Push, *, message: str | None = None) -> Pushed:
             _open_repository(api, to)
         before = api.model_info(to.repo_id, revision=to.revision).sha
         operations = [CommitOperationAdd(upload.path, upload.content) for upload in push.files]
-        _send_large(api, to, operations)
+        logger.info("sending %d files, %.1f MiB", len(push.files), push.size / 2**20)
         done = api.create_commit(
             to.repo_id, operations, commit_message=message or f"Student of babelpress {version('babelpress')}",
             revision=to.revision, create_pr=to.create_pr,
@@ -160,15 +161,15 @@ def _check_destination(to: Destination) -> None:
         named = to.repo_id.count("/") == 1
     if not named:
         raise BabelpressError(
-            f"{to.repo_id!r} is not a name that the hub takes; give NAMESPACE/NAME, of letters, digits, '-', '_' and "
-            "'.', NAME of 96 at most"
+            f"{to.repo_id!r} is not a valid repository name; give NAMESPACE/NAME, of letters, digits, '-', '_' and "
+            "'.', at most 96 characters"
         )
     if to.private and to.create_pr:
-        raise BabelpressError("--private is for a new repository, --create-pr for one that is there; give one of them")
+        raise BabelpressError("--private is for a new repository, --create-pr for an existing one; give one of them")
 
 
 def _ask_about_card(push: Push) -> None:
-    """Raise HubError with the hub's words where its validator refuses the card's metadata."""
+    """Raise HubError with the hub's message where its validator refuses the card's metadata."""
     from huggingface_hub import ModelCard
 
     content = next(upload.content for upload in push.files if upload.path == CARD)
@@ -180,7 +181,7 @@ def _ask_about_card(push: Push) -> None:
 
 
 def _messages(body: str) -> str:
-    """Return what a reply of the hub's validator says, in one line."""
+    """Return the messages of the hub's validator, in one line."""
     try:
         said = "; ".join(str(fault["message"]) for fault in json.loads(body)["errors"])
     except (ValueError, KeyError, TypeError):
@@ -189,22 +190,12 @@ def _messages(body: str) -> str:
 
 
 def _open_repository(api: HfApi, to: Destination) -> None:
-    """Make the repository and the branch, where they are not there."""
+    """Create the repository and the branch, unless they exist."""
     api.create_repo(to.repo_id, private=to.private or None, exist_ok=True)
     if to.private and not api.model_info(to.repo_id).private:
-        raise HubError(
-            f"{to.repo_id} is there already and public; make it private in its settings, or push without --private"
-        )
+        raise HubError(f"{to.repo_id} exists and is public; make it private in its settings, or push without --private")
     if to.revision != MAIN and not to.revision.startswith("refs/"):
         api.create_branch(to.repo_id, branch=to.revision, exist_ok=True)
-
-
-def _send_large(api: HfApi, to: Destination, operations: Sequence[Any]) -> None:
-    """Send the content of large files, which a commit only refers to; what the hub has already is not sent."""
-    for operation in track(operations, f"push: {to.repo_id}", total=len(operations), unit="files"):
-        api.preupload_lfs_files(
-            to.repo_id, [operation], revision=to.revision, create_pr=to.create_pr, free_memory=False
-        )  # fmt: skip
 
 
 @contextmanager
@@ -214,6 +205,6 @@ def _explained(repo_id: str) -> Iterator[None]:
     except BabelpressError:
         raise
     except Exception as error:
-        # a plain ValueError holds what the hub said of the card or of a large file
+        # a plain ValueError carries the hub's message about the card or a large file
         why = " ".join(str(error).split())[:300] if type(error) is ValueError else explain(error)
         raise HubError(f"{repo_id} was not pushed: {why}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ from babelpress.utils.files import read_json
 
 # The models of a run, by the names that its results give them.
 TEACHER, PRUNED, STUDENT = "teacher", "pruned", "distilled"
-
-logger = logging.getLogger(__name__)
 
 # What version 0.1 called a model and a field.
 _FORMER_MODELS = {"pressed": PRUNED}
@@ -191,11 +188,9 @@ def renamed(values: Any, names: dict[str, str]) -> Any:
     return {names.get(key, key): value for key, value in values.items()} if isinstance(values, dict) else values
 
 
-def current_name(model: str) -> str:
-    """Return the name of today for a model of a run; with a warning for a former one."""
-    if model in _FORMER_MODELS:
-        logger.warning("model %s of a run is called %s now", model, _FORMER_MODELS[model])
-    return _FORMER_MODELS.get(model, model)
+def current_model(name: str) -> str:
+    """Return the name of today for a model's name of any version."""
+    return _FORMER_MODELS.get(name, name)
 
 
 def by_model(values: dict[str, Any]) -> dict[str, Any]:

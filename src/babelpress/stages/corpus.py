@@ -10,7 +10,7 @@ from typing import Any
 
 from babelpress.corpus.build import build_corpus
 from babelpress.corpus.bundled import held_out_meanings, load_meanings
-from babelpress.corpus.contamination import EMBEDDED, SuiteTexts
+from babelpress.corpus.contamination import BUNDLED, SuiteTexts
 from babelpress.corpus.sentence import BadLine, Sentence, Split
 from babelpress.corpus.sources import read_source, source_files
 from babelpress.recipe import CITATION, FileSource, PiecesSource
@@ -97,7 +97,7 @@ def _test_data(run: Run) -> Any:
 
 
 def _test_texts(run: Run) -> SuiteTexts:
-    """Read all that the student will be tested on; the embedded sentences are never trained on.
+    """Read all that the student will be tested on; the bundled sentences are never trained on.
 
     Raises EvaluationError where a task's data are out of reach.
     """
@@ -105,9 +105,9 @@ def _test_texts(run: Run) -> SuiteTexts:
 
     settings = run.recipe.evaluation
     tasks = settings.chosen_tasks() if run.recipe.corpus.decontaminate else ()
-    embedded = [text for meaning in held_out_meanings() for text in meaning.texts.values()]
+    bundled = [text for meaning in held_out_meanings() for text in meaning.texts.values()]
     texts = read_test_data(tasks, languages=settings.chosen_languages(), data_dir=run.data_dir)
-    return SuiteTexts([(EMBEDDED, embedded), *texts])
+    return SuiteTexts([(BUNDLED, bundled), *texts])
 
 
 def _items(run: Run) -> Iterator[Sentence | BadLine]:

@@ -90,8 +90,8 @@ def check(run: Run) -> None:
     section = run.recipe.evaluation
     check_tasks(section.chosen_tasks())
     if section.prompts:
-        check_prompts(section.prompts, said="evaluation.prompts")
-        check_prompts_used(section.prompts, section.chosen_tasks(), said="evaluation.prompts")
+        check_prompts(section.prompts, setting="evaluation.prompts")
+        check_prompts_used(section.prompts, section.chosen_tasks(), setting="evaluation.prompts")
 
 
 STAGE = Stage(

@@ -126,7 +126,7 @@ def hold(lock: Path, *, wait: bool = False) -> Iterator[bool]:
         if not wait:
             yield False
             return
-        logger.info("another run is at work on the same thing; waiting for %s", lock)
+        logger.info("another run is working on the same thing; waiting for %s", lock)
         file.acquire()
     try:
         yield True
@@ -139,7 +139,7 @@ def is_disk_full(error: Exception) -> bool:
     codes = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
     if isinstance(error, OSError):
         return error.errno in codes
-    return any(f"(os error {code})" in str(error) for code in codes)  # safetensors' writer has an error of its own
+    return any(f"(os error {code})" in str(error) for code in codes)  # safetensors' writer raises another class
 
 
 def write_text(path: Path, text: str) -> None:

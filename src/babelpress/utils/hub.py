@@ -1,4 +1,4 @@
-"""What the hub client's many errors mean, each in half a line."""
+"""The hub client's errors, explained in half a line each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def explain(error: BaseException) -> str:
-    """Say in half a line why something could not be had from the hub, or put there."""
+    """Say in half a line why a download from or an upload to the hub failed."""
     from huggingface_hub.errors import (
         GatedRepoError,
         LocalTokenNotFoundError,
@@ -30,7 +30,7 @@ def explain(error: BaseException) -> str:
         return refused
     place = os.environ.get("HF_ENDPOINT", "the hub")
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
-        return "HF_HUB_OFFLINE forbids asking the hub"
+        return "HF_HUB_OFFLINE forbids requests to the hub"
     return f"{place} cannot be reached ({type(error).__name__})"
 
 
@@ -39,20 +39,20 @@ _REFUSALS = {
     401: "the hub does not know the token (log in again with `hf auth login`; HF_TOKEN, where set, goes first)",
     403: "the hub forbids this (to publish, a token with write access is needed)",
     404: "the hub has nothing there",
-    409: "the hub was at work on the same thing; try again",
-    412: "somebody else changed it meanwhile; try again",
-    413: "the hub finds it too large",
-    429: "the hub was asked too much lately; try again later",
+    409: "the hub was busy with the same repository; try again",
+    412: "it was changed meanwhile; try again",
+    413: "it is too large for the hub",
+    429: "too many requests to the hub; try again later",
 }
 
 
 def _refusal(causes: list[BaseException]) -> str | None:
-    """Return what a status of HTTP means, with the hub's own words; None where no reply was a refusal."""
+    """Explain an HTTP status, with the hub's message; None where no reply was a refusal."""
     for cause in causes:
         status = getattr(getattr(cause, "response", None), "status_code", None)
         if status in _REFUSALS or (status or 0) >= 500:
             said = " ".join(str(getattr(cause, "server_message", None) or "").split())[:200]
-            meaning = _REFUSALS.get(status or 0, f"the hub has trouble of its own (HTTP {status}); try again later")
+            meaning = _REFUSALS.get(status or 0, f"the hub has an internal error (HTTP {status}); try again later")
             return f"{meaning}: {said}" if said else meaning
     return None
 

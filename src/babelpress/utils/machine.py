@@ -1,4 +1,4 @@
-"""What a figure was measured on."""
+"""The machine that a figure was measured on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def where(machine: Mapping[str, Any]) -> str:
-    """Return, in words, what of a described machine timings hang on."""
+    """Describe, in words, the parts of a machine that timings depend on."""
     accelerator = f" with {machine['accelerator']}" if machine["accelerator"] else ""
     threads = machine["threads"]
     return f"{threads} thread{'' if threads == 1 else 's'} of {machine['processor']}{accelerator}"

@@ -1,4 +1,4 @@
-"""A process's own memory: how much it is, and giving back what the allocator holds on to."""
+"""Memory of this process: its size, and returning what the allocator keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes at one run, as `accelerate launch` starts them: who they are, and how they wait.
+"""Several processes at one run, as `accelerate launch` starts them: their ranks, and how they wait.
 
 Results go through the run's folder, which all of them see; torch.distributed carries the waiting alone.
 One process needs neither torch nor Accelerate here.
@@ -30,15 +30,15 @@ def rank() -> int:
 
 
 def is_main() -> bool:
-    """Tell whether this process decides, writes what is written once, and speaks."""
+    """Return whether this process decides, writes shared files, and reports progress."""
     return rank() == 0
 
 
 def share(items: Iterable[T]) -> Iterator[T]:
-    """Yield this process's share: every count-th item, from its own number on."""
-    number_here, every = rank(), count()
+    """Yield this process's share: every count-th item, from its rank on."""
+    this_rank, every = rank(), count()
     for number, item in enumerate(items):
-        if number % every == number_here:
+        if number % every == this_rank:
             yield item
 
 
@@ -71,7 +71,7 @@ def from_all(value: T) -> list[T]:
 
 
 def device() -> str | None:
-    """Return the device that is this process's own; None where one process may choose."""
+    """Return this process's device; None for a single process, which may choose."""
     return str(_state().device) if count() > 1 else None
 
 
@@ -80,7 +80,7 @@ def _state() -> Any:
     import torch
     from accelerate import PartialState
 
-    state = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)  # unasked, no GPU means one process
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)  # by default, no GPU means one process
     if state.num_processes != count():
         raise BabelpressError(f"{count()} processes were started, but Accelerate sees {state.num_processes}")
     atexit.register(state.destroy_process_group)

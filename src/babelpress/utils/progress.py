@@ -65,7 +65,7 @@ class _Lines:
         self._console, self._label, self._total, self._unit, self._timed = console, label, total, unit, timed
         self._clock = clock
         self._done, self._note = start, ""
-        self._seen = deque([(clock(), start)], maxlen=_WINDOW + 1)  # when so much was done: at each line
+        self._seen = deque([(clock(), start)], maxlen=_WINDOW + 1)  # time and count at each line
 
     def advance(self, step: int = 1, note: str | None = None) -> None:
         """Count, and print a line when the last one is a minute old."""

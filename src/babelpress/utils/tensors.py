@@ -158,7 +158,7 @@ def _read_header(file: Path) -> dict[str, _Tensor]:
             continue
         name = _current_name(stored)
         if name in tensors:
-            raise TeacherError(f"{file}: {name} is there twice, once as {stored}; remove one of them")
+            raise TeacherError(f"{file}: {name} occurs twice, once as {stored}; remove one of them")
         tensors[name] = _Tensor(file, entry["dtype"], tuple(entry["shape"]), start + entry["data_offsets"][0])
     return tensors
 

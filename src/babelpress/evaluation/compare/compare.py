@@ -24,9 +24,7 @@ from babelpress.evaluation.tasks.subset_names import subset_language
 from babelpress.schema.results import Score
 from babelpress.schema.suites import did_you_mean
 
-_SIMILARITY = (
-    "Similarity"  # with the teacher's own embeddings: 100 for the teacher by definition, so nothing to compare
-)
+_SIMILARITY = "Similarity"  # with the teacher's embeddings, so 100 for the teacher by definition
 
 
 def compare_scores(
@@ -40,7 +38,7 @@ def compare_scores(
     """Compare at least two models with the first one, or with `against`.
 
     `groups` are the wanted tasks; without, they are all that any model has, by kind. A task that a model lacks is
-    left out for all and told under `missing`, never counted as 0. Raises EvaluationError when no task is left.
+    left out for all and listed under `missing`, never counted as 0. Raises EvaluationError when no task is left.
     """
     names = distinct_names([model.name for model in models])
     check_names(names, against=against)
@@ -83,7 +81,7 @@ class _Value:
 
     @classmethod
     def of(cls, score: float, model: Scored, task: str, subsets: Sequence[str]) -> _Value:
-        """Take a model's task, over some of its subsets; over all of them the interval is known without replicates."""
+        """Take a model's task over some subsets; over all of them its interval is known without replicates."""
         whole, known = model.scores[task], model.replicates.get(task)
         replicates = known.over(subsets if whole.subsets else ()) if known is not None else None
         known_interval = whole.interval if set(subsets) == set(whole.subsets) else None
@@ -99,13 +97,13 @@ class _Value:
 
 @dataclass(frozen=True)
 class _Lines:
-    """Makes rows whose shares and differences are those to one model."""
+    """Makes rows with shares of and differences to the baseline, the model at `first`."""
 
     first: int
     models: int
 
     def row(self, name: str, values: list[list[_Value]]) -> Row:
-        """Return the mean of lines of scores, one score for each model in each."""
+        """Return the mean of several rows; each has a score of every model."""
         means = [_Value.mean([line[place] for line in values]) for place in range(self.models)]
         return Row(
             name, tuple(self._cell(place, value, means[self.first]) for place, value in enumerate(means)), len(values)
@@ -152,7 +150,7 @@ def _by_language(
 ) -> tuple[tuple[Row, ...], Row | None]:
     """Return a row for each language and one for pairs; a row is the mean over tasks, of subsets all models have.
 
-    The embedded sentences, every subset of which is a pair, are none of the tasks.
+    The bundled sentences, whose subsets are all pairs, are not among the tasks.
     """
     tasks_of: dict[str, list[list[_Value]]] = {}
     for task, of_models in used.items():
@@ -175,9 +173,9 @@ def _by_language(
 
 
 def check_names(names: Sequence[str], *, against: str | None) -> None:
-    """Refuse fewer than two models, and a measure that is none of them. Raises EvaluationError."""
+    """Raise EvaluationError for fewer than two models, and for a baseline that is none of them."""
     if len(names) < 2:
-        raise EvaluationError(f"{len(names)} model is no comparison; give two or more")
+        raise EvaluationError(f"a comparison needs two models or more; {len(names)} was given")
     if against is not None and against not in names:
         near = did_you_mean(against, names)
         raise EvaluationError(f"--against {against!r} is none of the models{near}; they are: {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""What a comparison holds: models, and tables of their scores."""
+"""The result of a comparison: models, and tables of their scores."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class Cell:
-    """A score in percent and the share of the measure's score that it is.
+    """A score in percent and its share of the baseline's score.
 
-    `interval` is the 95 % bootstrap interval of the score, `difference` that of the score less the measure's, on the
-    same resamples of the sentences (paired). They are None where a score in them allows none.
+    `interval` is the 95 % bootstrap interval of the score, `difference` that of the score minus the baseline's, on
+    the same resamples of the sentences (paired). They are None where a score has no interval.
     """
 
     score: float
@@ -49,13 +49,13 @@ class Cell:
 
     @property
     def is_noise(self) -> bool:
-        """Tell whether the difference to the measure's score may be nothing: its interval holds 0."""
+        """Whether the interval of the difference to the baseline contains 0."""
         return self.difference is not None and self.difference[0] <= 0 <= self.difference[1]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: a cell for each model, in their order, and of how many scores each cell is the mean."""
+    """A row of a table: a cell for each model, in their order; each is the mean of `count` scores."""
 
     name: str
     cells: tuple[Cell, ...]
@@ -72,7 +72,7 @@ class GroupRows:
 
 @dataclass(frozen=True)
 class Missing:
-    """A task that is in no table, and the models that have no score of it."""
+    """A task that is left out, and the models without a score of it."""
 
     task: str
     models: tuple[str, ...]
@@ -80,7 +80,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Narrowed:
-    """A task that models were scored on over different subsets; `common` of them are those of all models."""
+    """A task that models were scored on over different subsets; all models share `common` of them."""
 
     task: str
     common: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,12 +32,14 @@ from babelpress.evaluation.tasks.progress import TaskClock, track_tasks
 from babelpress.evaluation.tasks.run import TaskScore
 from babelpress.evaluation.tasks.scoring import ScoringSettings, Subject, check_prompts, check_prompts_used, run_tasks
 from babelpress.schema.model_files import hash_model
-from babelpress.schema.results import STUDENT, TEACHER, ModelResult, Results, Score, current_name
+from babelpress.schema.results import STUDENT, TEACHER, ModelResult, Results, Score, current_model
 from babelpress.schema.suites import did_you_mean, find_suite
 from babelpress.utils.files import hash_folder, hash_json, read_json
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+logger = logging.getLogger(__name__)
 
 PUBLISHED = "published:"
 
@@ -92,8 +95,8 @@ def plan_scores(
     if any(find_model(model) for model in models):
         check_tasks(wanted.tasks)
         if prompts:
-            check_prompts(prompts, said="--prompt")
-            check_prompts_used(prompts, wanted.tasks, said="--prompt")
+            check_prompts(prompts, setting="--prompt")
+            check_prompts_used(prompts, wanted.tasks, setting="--prompt")
     for known in filter(None, map(_read_known, models)):
         _need_common(known, wanted)
     if chosen is None:
@@ -217,7 +220,9 @@ def _read_run(text: str) -> Scored:
         raise EvaluationError(f"{file} is not a run's results: {where}: {fault['msg']}") from None
     except BabelpressError as error:
         raise EvaluationError(str(error)) from None
-    name = current_name(model or STUDENT)
+    name = current_model(model or STUDENT)
+    if name != (model or STUDENT):
+        logger.warning("%s: this model of a run is called %s now; the name %s will go", text, name, model)
     if name not in results.models:
         known = ", ".join(results.models)
         raise EvaluationError(f"{file} has no model {name!r}{did_you_mean(name, results.models)}; it has: {known}")

@@ -1,4 +1,4 @@
-"""Scores that others published, as if they had been measured here."""
+"""Scores that others published, in the form of measured ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FILE = Path(str(resources.files("babelpress") / "assets" / "published_scores.js
 class Published:
     """A published model: its scores by task, in percent, a task's being the mean of the subsets that it has.
 
-    `parameters` are None where nobody tells how many it has.
+    `parameters` is None where it is not published.
     """
 
     name: str
@@ -38,7 +38,7 @@ def published_models() -> dict[str, Published]:
 
 
 def published_hash() -> str:
-    """Return the hash of all that is told of published models."""
+    """Return the hash of the published scores and facts in the package."""
     return hash_json(_data())
 
 
@@ -48,8 +48,8 @@ def find_published(name: str) -> Published:
     by_id = {model.model_id: model for model in models.values() if model.model_id}
     model = models.get(name) or by_id.get(name)
     if model is None:
-        near = did_you_mean(name, models) or f"; there are some of: {', '.join(models)}"
-        raise EvaluationError(f"there are no published scores of {name!r}{near}")
+        near = did_you_mean(name, models) or f"; there are scores of: {', '.join(models)}"
+        raise EvaluationError(f"no published scores of {name!r} are known{near}")
     return model
 
 

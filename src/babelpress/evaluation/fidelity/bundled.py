@@ -1,4 +1,4 @@
-"""Scores on the sentences inside the package: retrieval of translations, and likeness to the teacher's similarities."""
+"""Scores on the bundled sentences: retrieval of translations, and rank correlation with the teacher."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SIMILARITY = "bundled similarity correlation"
 
 
 def all_languages() -> tuple[str, ...]:
-    """Return the languages of the embedded sentences."""
+    """Return the languages of the bundled sentences."""
     return tuple(sorted(held_out_meanings()[0].texts))
 
 
 def bundled_texts(languages: tuple[str, ...], *, sentences: int | None = None) -> dict[str, list[str]]:
-    """Return the held-out embedded sentences of each language that has them, row by row the same meaning."""
+    """Return the held-out bundled sentences of each language that has them, row by row the same meaning."""
     meanings = held_out_meanings()[:sentences]
     have = [code for code in languages if all(code in meaning.texts for meaning in meanings)]
     return {code: [meaning.texts[code] for meaning in meanings] for code in have}
@@ -33,12 +33,12 @@ def bundled_texts(languages: tuple[str, ...], *, sentences: int | None = None) -
 def bundled_scores(
     encode: Mapping[str, Callable[[list[str]], Embeddings]], languages: tuple[str, ...]
 ) -> dict[str, tuple[dict[str, Score], Rows]]:
-    """Return the scores on the embedded sentences, and retrieval's replicates."""
+    """Return the scores on the bundled sentences, and retrieval's replicates."""
     texts = bundled_texts(languages)
     if not texts:
         return {name: ({}, {}) for name in encode}
     results: dict[str, tuple[dict[str, Score], Rows]] = {}
-    shown = track(encode, "evaluation: embedded sentences", total=len(encode), unit="models")
+    shown = track(encode, "evaluation: bundled sentences", total=len(encode), unit="models")
     vectors = {name: {code: encode[name](lines) for code, lines in texts.items()} for name in shown}
     stacked = {name: np.concatenate(list(by_language.values())) for name, by_language in vectors.items()}
     for name in encode:
@@ -54,7 +54,7 @@ def bundled_scores(
 def find_translations(
     encode: Callable[[list[str]], Embeddings], languages: tuple[str, ...]
 ) -> tuple[Score, Rows] | None:
-    """Return one model's retrieval and its replicates; None where fewer than two languages have embedded sentences."""
+    """Return one model's retrieval and its replicates; None where fewer than two languages have bundled sentences."""
     texts = bundled_texts(languages)
     if len(texts) < 2:
         return None
@@ -62,9 +62,10 @@ def find_translations(
 
 
 def score_bitext(vectors: dict[str, NDArray[np.float32]]) -> tuple[Score, Rows]:
-    """Return retrieval among the embedded sentences, and its replicates: resamples of the meanings that are sought.
+    """Return retrieval among the bundled sentences, and its replicates: resamples of the queried meanings.
 
-    Its subsets are the pairs of languages, both ways: scores over different languages can so be told apart.
+    Its subsets are the pairs of languages, both directions together, so that scores over different languages differ
+    in their subsets.
     """
     hits = bitext_hits(vectors)
     rows = {

@@ -14,7 +14,7 @@ from babelpress.evaluation.fidelity.neighbours import LEAST_TEXTS
 from babelpress.recipe import FileSource
 from babelpress.utils.progress import track
 
-FILE_LIMIT = 10_000  # texts that are read of a file
+FILE_LIMIT = 10_000  # texts read from a file
 _LONGEST = 1 << 16  # characters; no model reads more
 _CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
 
@@ -22,21 +22,21 @@ _CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
 def read_given(paths: Sequence[str], *, languages: Sequence[str] = ()) -> dict[str, list[str]]:
     """Return the first 10,000 texts of each file by language, cleaned as a corpus is, each text once.
 
-    Paths may be globs and may hold `{language}`, which stands for each of several languages. Plain text has a text a
-    line; tables (jsonl, csv, tsv, parquet) have a column `text` and maybe `language`. Where a text's language is not
-    told it is the one of `languages`, or und.
+    Paths may be globs and may hold `{language}`, which each of several languages replaces. Plain text has one text per
+    line; tables (jsonl, csv, tsv, parquet) have a column `text` and maybe `language`. A text without a language gets
+    the one of `languages`, or und.
 
-    Raises EvaluationError for no path, languages that cannot be and fewer than 20 texts, SourceError for a file that
-    is missing or damaged.
+    Raises EvaluationError for no path, invalid languages and fewer than 20 texts, SourceError for a missing or
+    damaged file.
     """
     if not paths:
-        raise EvaluationError("no file to measure on is named; give at least one: --text FILE")
+        raise EvaluationError("no file of texts was given; give at least one: --text FILE")
     for code in languages:
         if not _CODE.fullmatch(code):
-            raise EvaluationError(f"--language {code!r} is no language code; write it like en, pt or zh-Hant")
+            raise EvaluationError(f"--language {code!r} is not a language code; write it like en, pt or zh-Hant")
     several = any("{language}" in path for path in paths)
     if several and not languages:
-        raise EvaluationError("{language} in --text stands for each language; name them: --language en,ko")
+        raise EvaluationError("{language} in --text needs the languages that replace it: --language en,ko")
     if len(languages) > 1 and not several:
         raise EvaluationError(
             f"--language names {len(languages)} languages; give one, or write {{language}} in the name of --text"

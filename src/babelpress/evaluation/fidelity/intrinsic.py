@@ -1,4 +1,4 @@
-"""What can be measured without any data set: fidelity, retrieval across languages."""
+"""Measures that need no labels: fidelity, retrieval of translations, rank correlation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fidelity(model: Embeddings, teacher: Embeddings) -> Fidelity:
 def bitext_hits(embeddings: dict[str, Embeddings]) -> dict[str, NDArray[np.float64]]:
     """Return, for each pair of languages (`de-en`) and each meaning, how often the translation is the nearest sentence.
 
-    Both ways count alike, so that it is 0, 0.5 or 1; the mean of all is the accuracy. Row i of every language is the
+    Both directions count equally: 0, 0.5 or 1; the mean over all is the accuracy. Row i of every language has the
     same meaning.
     """
     hits = {}

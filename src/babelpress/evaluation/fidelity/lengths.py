@@ -1,4 +1,4 @@
-"""Texts of exactly so many tokens, and how near a model stays to its teacher on them.
+"""Texts of an exact number of tokens, and how near a model stays to its teacher on them.
 
 A length is in the teacher's tokens as the teacher reads them: special tokens, and the prompt that it puts before every
 text, are counted. Texts are lines of one language that follow each other, joined as the language joins sentences and
@@ -22,18 +22,18 @@ from babelpress.utils.tokenizer import copy_tokenizer
 
 LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 LEAST_TEXTS = 8
-_CHARACTERS_PER_TOKEN = 8  # enough for any script; what is too much is cut
-_TRIES = 8  # texts begun in a place before it is given up
+_CHARACTERS_PER_TOKEN = 8  # enough for any script; the excess is cut
+_TRIES = 8  # attempts per place
 _SPARE = 2  # lines more than their tokens ask for: where two are joined, tokens of both may become one
 
 
 def long_texts(
     teacher: TextEncoder, texts: Mapping[str, Sequence[str]], *, lengths: Sequence[int] = LENGTHS, count: int = 64
 ) -> dict[int, list[str]]:
-    """Return length → texts that the teacher reads as exactly so many tokens, up to `count` each.
+    """Return length → texts of exactly that number of the teacher's tokens, up to `count` each.
 
-    Languages give alike; one whose lines are too few gives less, for no line is used twice at one length. Lengths
-    beyond the teacher's own are left out, and those of fewer than 8 texts.
+    Languages give equal shares; one with too few lines gives less, since no line is used twice at one length. Lengths
+    beyond the teacher's maximum are left out, and those of fewer than 8 texts.
     """
     if teacher.tokenizer is None:
         return {}
@@ -63,7 +63,7 @@ def at_lengths(
 
 
 class _Cutter:
-    """Makes texts of so many tokens, with a tokenizer that it sets to cut there."""
+    """Makes texts of `tokens` tokens, with a tokenizer that it sets to truncate there."""
 
     def __init__(self, tokenizer: Tokenizer, prompt: str, tokens: int) -> None:
         tokenizer.enable_truncation(tokens)
@@ -85,7 +85,7 @@ class _Cutter:
         return made
 
     def _text_at(self, lines: Sequence[str], row: int, gap: str) -> tuple[str | None, int]:
-        """Return the text that begins with a row, None where none can be made, and the row to go on with."""
+        """Return the text that begins at a row (None where none can be made), and the next row."""
         parts: list[str] = []
         room = _CHARACTERS_PER_TOKEN * self.tokens
         while room > 0 and row + len(parts) < len(lines):

@@ -1,4 +1,4 @@
-"""Which texts are near which: the nearest by exact search, of one model or across two, in blocks."""
+"""Nearest neighbours by exact search in blocks, within one model's embeddings or across two models'."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Rows = NDArray[np.intp]
 def nearest(queries: Embeddings, index: Embeddings, *, count: int = NEIGHBOURS) -> Rows:
     """Return the rows of the index that are nearest to each query by cosine: (texts, count), each line ascending.
 
-    Row i of both is the same text, which is left out of its own neighbours. Cosines that agree to six decimals are
-    equal; of equal ones the lower rows are taken. Equal texts are each other's neighbours like any two.
+    Row i of both is the same text, which is not its own neighbour. Cosines that agree to six decimals are
+    equal; of equal ones the lower rows are taken. Equal texts are neighbours like any two texts.
     """
     neighbours: Rows = np.empty((len(queries), count), dtype=np.intp)
     for start, cosines in cosine_blocks(queries, index):
@@ -36,7 +36,7 @@ def nearest(queries: Embeddings, index: Embeddings, *, count: int = NEIGHBOURS) 
 
 
 def shared(neighbours: Rows, truth: Rows) -> float:
-    """Return the mean share of a line's true neighbours that are among those found; both (texts, count)."""
+    """Return the mean share of true neighbours among the given ones (recall); both (texts, count)."""
     return float((truth[:, :, None] == neighbours[:, None, :]).any(axis=2).mean())
 
 

@@ -1,4 +1,4 @@
-"""What parallel sentences say of a model: whether languages share one space, and whether meanings meet in it."""
+"""Measures of parallel sentences: whether languages share one space, and whether translations meet in it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Rows = NDArray[np.float64]
 def measure_parallel(vectors: Mapping[str, NDArray[np.floating]], *, seed: int = 0) -> Parallel:
     """Measure language → embeddings, each (sentences, dimensions), row i of all the same meaning.
 
-    Raises EvaluationError for fewer than 2 languages or 3 sentences, of which there is nothing to say, for shapes
-    that differ, and for embeddings that are not finite.
+    Raises EvaluationError for fewer than 2 languages or 3 sentences, for differing shapes, and for embeddings that
+    are not finite.
     """
     _check(vectors)
     rows = {language: normalised(np.asarray(values)) for language, values in vectors.items()}
@@ -44,8 +44,8 @@ def measure_parallel(vectors: Mapping[str, NDArray[np.floating]], *, seed: int =
 def ranks_of_translations(queries: Rows, others: Rows) -> tuple[Rows, Rows]:
     """Return, for each query, its translation's rank among all others by cosine, and its share of rank 1.
 
-    Both inputs are (sentences, dimensions) of unit rows. Others as near as the translation count half a place, and
-    share rank 1 with it: a collapsed model has the rank and the accuracy of guessing.
+    Both inputs are (sentences, dimensions) of unit rows. Ties with the translation count half a rank, and share
+    rank 1: a collapsed model has the rank and the accuracy of guessing.
     """
     scores = queries @ others.T
     lead = scores - scores.diagonal()[:, None]
@@ -55,7 +55,7 @@ def ranks_of_translations(queries: Rows, others: Rows) -> tuple[Rows, Rows]:
 
 
 def probe_languages(rows: Mapping[str, Rows], *, seed: int = 0) -> float:
-    """Return how often a linear probe tells the language of an embedding of a meaning that it has not seen.
+    """Return the accuracy of a linear probe for the language, on meanings that it was not trained on.
 
     Logistic regression on standardised dimensions; cross-validation in five folds (fewer for fewer meanings) of whole
     meanings, so that no translation of a tested sentence is learned from.

@@ -1,4 +1,4 @@
-"""Take texts fairly from several languages."""
+"""Balanced samples of texts from several languages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def fair_shares(sizes: Mapping[str, int], limit: int) -> dict[str, int]:
-    """Return how many of `limit` each may give: all alike, and what the small ones leave goes to the others."""
+    """Return how many of `limit` each gives: equal shares; what small ones cannot give goes to the others."""
     shares = {}
     left = limit
     for place, name in enumerate(sorted(sizes, key=lambda name: sizes[name])):
@@ -19,6 +19,6 @@ def fair_shares(sizes: Mapping[str, int], limit: int) -> dict[str, int]:
 
 
 def evenly(items: Sequence[T], count: int) -> list[T]:
-    """Return so many items at even distances, in their order, for a file may be sorted; all where there are no more."""
+    """Return `count` items at even distances (a file may be sorted), in their order; all where there are fewer."""
     few = min(count, len(items))
     return [items[number * len(items) // few] for number in range(few)]

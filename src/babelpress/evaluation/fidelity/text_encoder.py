@@ -1,4 +1,4 @@
-"""A model as the measures see it: what it makes of texts, and how much of a text it reads."""
+"""A model as the measures see it: it embeds texts, and has a maximum length."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Encode = Callable[[list[str]], Embeddings]
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """What gives embeddings, shape (texts, dimensions).
+    """Gives embeddings, shape (texts, dimensions).
 
-    `max_length` is in tokens of `tokenizer`, special tokens and the `prompt` that stands before every text included;
-    None where nothing is known of it, or nothing is cut.
+    `max_length` is in tokens of `tokenizer`, including special tokens and the `prompt` before every text;
+    None where it is unknown or unlimited.
     """
 
     encode: Encode
@@ -35,7 +35,7 @@ class TextEncoder:
 
     @classmethod
     def of(cls, model: SentenceTransformer | TextEncoder | Encode, *, batch_size: int) -> TextEncoder:
-        """Look at a SentenceTransformer; a function from texts to embeddings is one that cuts nothing."""
+        """Wrap a SentenceTransformer, or a function from texts to embeddings, which has no maximum length."""
         if isinstance(model, TextEncoder):
             return model
         if not hasattr(model, "encode"):
@@ -54,11 +54,11 @@ class TextEncoder:
         vectors = np.asarray(self.encode(list(texts)), dtype=np.float32)
         if not np.isfinite(vectors).all():
             bad = texts[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
-            raise EvaluationError(f"a model gives an embedding that is not a number, for the text {bad[:60]!r}")
+            raise EvaluationError(f"a model returned an embedding that is not a number, for the text {bad[:60]!r}")
         return vectors
 
     def reads_whole(self, texts: Sequence[str]) -> list[bool]:
-        """Tell of each text whether all of it is read."""
+        """Return, for each text, whether the model reads it without truncation."""
         if self.tokenizer is None or self.max_length is None:
             return [True] * len(texts)
         encodings = self.tokenizer.encode_batch([self.prompt + text for text in texts])

@@ -1,7 +1,7 @@
-"""Bootstrap: a score on resamples of the sentences that it was counted on (Efron and Tibshirani 1993).
+"""Bootstrap: a score on resamples of the sentences that it was computed on (Efron and Tibshirani 1993).
 
-A resample is told by how often each sentence stands in it. Main scores are sums over such counts, so that nothing is
-sorted or encoded again for a resample.
+A resample is a count of each sentence. Main scores are sums over such counts, so that nothing is sorted or encoded
+again for a resample.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REPLICATES = 1000
 _BATCH = 1 << 22  # numbers that a batch of resamples may hold: 32 MiB
 
 Counts = NDArray[np.float64]
-"""How often each sentence stands in each resample, shape (resamples, sentences)."""
+"""The count of each sentence in each resample, shape (resamples, sentences)."""
 Statistic = Callable[[Counts], NDArray[np.float64]]
 """A score of each resample, shape (resamples,); NaN where it has none."""
 Interval = tuple[float, float]
@@ -46,7 +46,7 @@ class ScoreStatistic:
 
 
 def resample(statistic: Statistic, sentences: int, *, seed: Sequence[Any]) -> NDArray[np.float32] | None:
-    """Return a statistic of 1,000 resamples of so many sentences, None where a resample has none.
+    """Return a statistic on 1,000 resamples of the sentences; None where some resample has no value.
 
     The same seed and number of sentences give the same resamples, so that the difference of two models' replicates is
     that of a paired bootstrap. `seed` is anything that can be written as JSON.
@@ -77,7 +77,7 @@ def interval(replicates: ArrayLike) -> Interval:
 
 
 def _count(rows: NDArray[np.int64], sentences: int) -> Counts:
-    """Return how often each sentence stands in each of the resamples; `rows` are their numbers, (resamples, any)."""
+    """Return the count of each sentence in each resample; `rows` are sentence numbers, (resamples, any)."""
     resamples = len(rows)
     places = rows + sentences * np.arange(resamples)[:, None]
     counts = np.bincount(places.ravel(), minlength=resamples * sentences)
@@ -108,7 +108,7 @@ def spearman(first: ArrayLike, second: ArrayLike) -> Statistic:
 
 
 def macro_f1(gold: ArrayLike, predicted: ArrayLike) -> Statistic:
-    """Return F1, the mean over the classes that stand in a resample, as scikit-learn counts it.
+    """Return F1, the mean over the classes that occur in a resample, as scikit-learn computes it.
 
     `predicted` holds a row of classes for each experiment, (experiments, sentences); their mean is taken.
     """

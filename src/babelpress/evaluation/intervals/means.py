@@ -1,4 +1,4 @@
-"""How scores are counted, as the reference card does it, from measured and from published ones alike.
+"""How scores are averaged, as on the reference card, for measured and published scores.
 
 A task's score is the mean over its subsets, a group's the mean of its tasks, the overall one the mean of all tasks.
 """
@@ -44,7 +44,7 @@ class Means:
 
 
 def count_means(scores: Mapping[str, Score], groups: Groups) -> Means:
-    """Count one model's tables. Tasks without a score are left out, and groups without a task."""
+    """Average one model's scores. Tasks without a score are left out, and groups without a task."""
     counted = []
     for name, tasks in groups.items():
         rows = tuple(TaskMean(task, scores[task].score, best_subsets(scores[task])) for task in tasks if task in scores)
@@ -57,7 +57,7 @@ def count_means(scores: Mapping[str, Score], groups: Groups) -> Means:
 def group_by_kind(
     scores: Mapping[str, Score], *, without: Collection[str] = BUNDLED_KINDS
 ) -> dict[str, tuple[str, ...]]:
-    """Return the tasks of each kind; kinds and tasks in the order in which they stand."""
+    """Return the tasks of each kind, in the order of the scores."""
     groups: dict[str, tuple[str, ...]] = {}
     for task, score in scores.items():
         if score.kind not in without:
@@ -73,14 +73,14 @@ def best_subsets(score: Score, *, count: int = BEST_SUBSETS) -> tuple[tuple[str,
 
 
 def score_over(score: Score, subsets: Collection[str]) -> float:
-    """Return a task's score over some of its subsets: its own over all of them, else their mean."""
+    """Return a task's score over some of its subsets: as stated for all of them, else their mean."""
     if set(subsets) == set(score.subsets):
         return score.score
     return mean(score.subsets[subset] for subset in subsets)
 
 
 def kept(score: float, baseline: float) -> float | None:
-    """Return the share of another's score that is kept; None where the other's is not above 0."""
+    """Return the share of the baseline's score that is kept; None unless that is above 0."""
     return score / baseline if baseline > 0 else None
 
 

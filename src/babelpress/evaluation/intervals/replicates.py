@@ -1,7 +1,7 @@
-"""Replicates of scores: kept beside mteb's results, added up like scores.
+"""Replicates of scores: files next to mteb's results, averaged like scores.
 
-A mean's replicates are the means of its parts' replicates. Subsets of a task are resampled alike (rows that are
-translations of each other stay together), tasks independently of each other.
+A mean's replicates are the means of its parts' replicates. Subsets of a task share their resamples (rows that are
+translations of each other stay together), tasks are resampled independently.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _AGREE = 1e-6  # a main score is 0 to 1; mteb writes six digits of it
 
 @dataclass(frozen=True)
 class Row:
-    """A main score as mteb counted it, 0 to 1, and its replicates; None where they would not be of that score."""
+    """A main score as mteb computed it, 0 to 1, and its replicates; None where they do not reproduce the score."""
 
     score: float
     replicates: NDArray[np.float32] | None
@@ -60,7 +60,7 @@ class Replicates:
 
 
 def make_row(statistic: ScoreStatistic, score: float, *, seed: tuple[Any, ...]) -> Row:
-    """Resample a main score; without replicates where the predictions do not give the score that mteb counted.
+    """Resample a main score; without replicates where the predictions do not reproduce mteb's score.
 
     `seed` names the task and the split, and not the subset: where subsets are translations of the same sentences, a
     resample must be of the same sentences in all of them. Where they are not, it makes no difference.
@@ -88,12 +88,12 @@ def interval_of(values: Values | None) -> Interval | None:
 
 
 def paired_difference(values: Values | None, baseline: Values | None) -> Interval | None:
-    """Return the 95 % interval of own - other, of one model and another on the same resamples."""
+    """Return the 95 % interval of the difference of two models' scores on the same resamples."""
     return None if values is None or baseline is None else interval(values - baseline)
 
 
 def paired_share(values: Values | None, baseline: Values | None) -> Interval | None:
-    """Return the 95 % interval of own / other; None also where the other's score may be 0."""
+    """Return the 95 % interval of the ratio to the baseline; None also where the baseline may be 0."""
     return None if values is None or baseline is None or baseline.min() <= 0 else interval(values / baseline)
 
 
@@ -101,12 +101,12 @@ def paired_share(values: Values | None, baseline: Values | None) -> Interval | N
 
 
 def rows_path(cache: Path, *, model_id: str, weights_hash: str, task: str) -> Path:
-    """Return where a task's replicates are kept, in the same way as mteb keeps its result."""
+    """Return the file of a task's replicates, laid out as mteb lays out its results."""
     return _folder(cache, model_id) / weights_hash / _file_name(task)
 
 
 def read_rows(path: Path) -> Rows:
-    """Read what `write_rows` wrote; nothing where there is no such file or a damaged one."""
+    """Read what `write_rows` wrote; nothing for a missing or damaged file."""
     try:
         with safe_open(str(path), framework="numpy") as file:
             scores: dict[str, float] = json.loads(file.metadata()["main_scores"])
@@ -124,7 +124,7 @@ def write_rows(path: Path, rows: Rows) -> None:
 
 
 def find_replicates(cache: Path, model_id: str, scores: Mapping[str, Score]) -> dict[str, Replicates]:
-    """Return what is kept of a model in a cache, for those of its scores that it is of."""
+    """Return a model's replicates in a cache, for those of its scores that they reproduce."""
     by_task = {}
     for task, score in scores.items():
         for path in sorted(_folder(cache, model_id).glob(f"*/{_file_name(task)}")):
@@ -135,7 +135,7 @@ def find_replicates(cache: Path, model_id: str, scores: Mapping[str, Score]) -> 
 
 
 def _are_of(rows: Rows, score: Score) -> bool:
-    """Tell whether replicates are of these scores, which are in percent and rounded."""
+    """Return whether replicates belong to these scores, which are in percent and rounded."""
     splits: dict[str, list[float]] = {}
     for (_, subset), row in rows.items():
         splits.setdefault(subset, []).append(100 * row.score)

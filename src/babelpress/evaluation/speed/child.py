@@ -15,7 +15,7 @@ from typing import Any
 from babelpress.errors import EvaluationError
 from babelpress.utils.threads import short_spin
 
-_TAIL = 1 << 16  # bytes of standard error that are looked through for the last line
+_TAIL = 1 << 16  # bytes at the end of standard error that are searched for the last line
 _PATIENCE = 10.0  # seconds in which a process that has closed its output must end by itself
 _QUIET = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
@@ -24,7 +24,8 @@ class Child:
     """A process that answers each JSON line with one. As a context it is ended with the block, however that ends.
 
     Its libraries are those of this process. It must end when its standard input does, so that none is left behind
-    where this process is killed.
+    when this process is killed: the workers of the standard library's process pools outlive such a parent, and import
+    its main module, whose memory would count as the model's.
     """
 
     def __init__(self, name: str, command: list[str]) -> None:
@@ -47,11 +48,11 @@ class Child:
 
     def ask(self, value: Any) -> Any:
         """Send a value and return the answer. Raises EvaluationError."""
-        self.tell(value)
+        self.send(value)
         return self.answer()
 
-    def tell(self, value: Any) -> None:
-        """Send a value; whether the process is still there tells `answer`."""
+    def send(self, value: Any) -> None:
+        """Send a value; a process that has ended shows in `answer`."""
         pipe: Any = self._process.stdin
         with suppress(BrokenPipeError):
             pipe.write(json.dumps(value).encode() + b"\n")
@@ -78,11 +79,11 @@ class Child:
             self._process.wait(_PATIENCE)
         code, said = self._process.returncode, self._last_line()
         if code is None or code >= 0:
-            return said or f"the process ended with code {code} and no word"
+            return said or f"the process ended with code {code} and no message"
         reason = f"the process was ended by {signal.Signals(-code).name}"
         if -code == signal.SIGKILL:
             reason += ", as happens when memory runs out"
-        return f"{reason}; its last words: {said}" if said else reason
+        return f"{reason}; its last line: {said}" if said else reason
 
     def _last_line(self) -> str:
         self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - _TAIL))
@@ -91,6 +92,6 @@ class Child:
 
 
 def _environment() -> dict[str, str]:
-    """Return this process's environment with its search path for modules, less talk of libraries, and short spins."""
+    """Return this process's environment with its search path for modules, quiet libraries, and short spins."""
     path = os.pathsep.join(entry or "." for entry in sys.path)
     return {**_QUIET, **short_spin(os.environ), **os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}

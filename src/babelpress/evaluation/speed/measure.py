@@ -60,7 +60,7 @@ def measure_speed(
         workers = {name: stack.enter_context(Child(f"the speed of {name}", list(COMMAND))) for name in folders}
         for name, worker in workers.items():
             alone = evenly(texts, singles)
-            worker.tell(asdict(Request(str(folders[name]), list(texts), alone, trust_remote_code)))
+            worker.send(asdict(Request(str(folders[name]), list(texts), alone, trust_remote_code)))
         ready = {}
         for name, worker in workers.items():
             ready[name] = worker.answer()

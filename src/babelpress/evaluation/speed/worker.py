@@ -1,4 +1,4 @@
-"""The process that holds one model and times it when it is told to (`python -m`); `speed.py` starts it.
+"""The process that holds one model and times it on request (`python -m`); `measure.py` starts it.
 
 The first line on standard input is the request, each further one "encode" or "load"; each is answered with a line.
 """
@@ -33,7 +33,7 @@ class Request:
 
 
 def main() -> None:
-    """Serve until standard input ends; what cannot be done ends the process with one line."""
+    """Serve until standard input ends; a failure ends the process with one line on standard error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not be taken for an answer
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def serve(lines: Iterator[str], answer: Callable[[Any], None]) -> None:
-    """Import, tell the memory that this takes, and answer commands.
+    """Import libraries, report the memory that they take, and answer commands.
 
     The model is loaded with the first "encode", whose figures are of a cold start. Raises BabelpressError for a
     folder that cannot be loaded.
@@ -63,7 +63,7 @@ def serve(lines: Iterator[str], answer: Callable[[Any], None]) -> None:
         return load_encoder(Path(request.folder), trust_remote_code=request.trust_remote_code)
 
     model = None
-    with suppress(BrokenPipeError):  # nobody is there to be answered
+    with suppress(BrokenPipeError):  # the parent is gone
         answer({"libraries": resident()})
         for line in lines:
             if json.loads(line) == "load":

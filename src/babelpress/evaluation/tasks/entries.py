@@ -1,4 +1,4 @@
-"""What mteb wrote of a model, figure by figure: data set, revision, split, subset and metric stand beside each."""
+"""A model's scores as mteb wrote them, each with its data set, revision, split, subset and metric."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 class Entry:
     """A task's main score, in percent, on one subset of one split.
 
-    `dataset` is the hub's id of the task's data. `revision` is its commit there, None where it is none: for a local
-    copy, of which nobody knows which commit it is, and for data that mteb reads at the head of a branch.
+    `dataset` is the hub's id of the task's data. `revision` is its commit, None where it is not known: for a local
+    copy, and for data that mteb reads at the head of a branch.
     """
 
     task: str

@@ -1,4 +1,4 @@
-"""Tasks that failed and were allowed to: kept beside mteb's results, with the reason, until they are scored."""
+"""Failed tasks of an evaluation with `allow_missing`, with the reasons: a file next to mteb's results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_missing(cache: Path) -> dict[str, str]:
 
 
 def write_missing(cache: Path, missing: dict[str, str]) -> None:
-    """Keep the tasks that failed; where none did there is no file."""
+    """Write the failed tasks; without any, remove the file."""
     if missing:
         write_json(cache / _FILE, missing)
     else:

@@ -19,7 +19,7 @@ from babelpress.utils.hub import explain
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTask
 
-# Languages that mteb tags otherwise than the standard says: its MASSIVE tasks call Chinese cmo.
+# Where mteb's language tags differ from the standard: its MASSIVE tasks call Chinese cmo.
 _TAGS = {"cmo": "zh"}
 
 

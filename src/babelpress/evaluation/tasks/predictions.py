@@ -1,4 +1,4 @@
-"""What mteb's predictions of a task say of each sentence, so that its main score can be counted on resamples."""
+"""A task's main score as a statistic of its sentences, from mteb's predictions, so that it can be resampled."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def allows_intervals(task: AbsTask) -> bool:
 
 
 def read_statistics(task: AbsTask, predictions: Mapping[str, Any]) -> Iterator[tuple[Place, ScoreStatistic]]:
-    """Yield what mteb's predictions file of a task holds, for each split and subset; the task's data must be loaded."""
+    """Yield the statistic of each split and subset in mteb's predictions file; the task's data must be loaded."""
     kind = _KINDS[_kind(task)]
     for subset, splits in predictions.items():
         if subset == "mteb_model_meta":
@@ -89,7 +89,7 @@ def _translations(task: Any, neighbours: Any) -> ScoreStatistic:
     return ScoreStatistic(mean_of(2 * hits / (1 + taken)), len(hits))
 
 
-def _alike(task: Any, table: Any, predicted: Any) -> ScoreStatistic:
+def _pair_classes(task: Any, table: Any, predicted: Any) -> ScoreStatistic:
     labels = (table[0] if len(table) == 1 else table)[task.label_column_name]  # older data: all pairs in one row
     measures = [
         np.asarray(predicted[name]) * sign
@@ -131,7 +131,7 @@ _KINDS = {
         lambda task: task.metadata.main_score in {"accuracy", "f1"},
         lambda task, _, predicted: _translations(task, next(iter(predicted.values()))),
     ),
-    "AbsTaskPairClassification": _Kind(lambda task: task.metadata.main_score == "max_ap", _alike),
+    "AbsTaskPairClassification": _Kind(lambda task: task.metadata.main_score == "max_ap", _pair_classes),
     "AbsTaskRetrieval": _RETRIEVAL,
     "AbsTaskReranking": _RETRIEVAL,
 }

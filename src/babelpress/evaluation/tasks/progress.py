@@ -1,4 +1,4 @@
-"""One bar over models and tasks, with the time left as finished tasks let it be foreseen."""
+"""One bar over models and tasks, with an estimate of the time left from the finished tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Pair = tuple[str, str]
 
 
 class TaskClock:
-    """Says what is at work and how long the rest will take."""
+    """Shows the current model and task, and the estimated time left."""
 
     def __init__(self, pairs: Sequence[Pair], advance: Callable[..., None]) -> None:
         self._left = list(pairs)
@@ -22,7 +22,7 @@ class TaskClock:
 
     @contextmanager
     def task(self, model: str, task: str) -> Iterator[Callable[[bool], None]]:
-        """Time a task; the block calls what it is given with whether the task was run or only taken from a cache."""
+        """Time a task; the block calls the yielded function with whether the task was run (not taken from a cache)."""
         left = seconds_left(self._taken, self._left)
         about = f"about {say_duration(left)} left: " if left is not None else ""
         self._advance(0, note=f"{about}{task} ({model})")
@@ -51,17 +51,17 @@ def track_tasks(pairs: Sequence[Pair]) -> Iterator[TaskClock]:
 
 
 def seconds_left(taken: Mapping[Pair, float], left: Collection[Pair]) -> float | None:
-    """Foresee how long tasks will take, None before the first one is finished.
+    """Estimate the seconds that tasks will take; None before the first is finished.
 
-    A task takes what it took other models, times how much slower this model is on the tasks that both did; one that
-    no model did takes the mean of this model's tasks, or of all.
+    A task is estimated by other models' times for it, scaled by this model's pace on the tasks that both finished; a
+    task that no model finished, by the mean of this model's tasks, or of all.
     """
     if not taken:
         return None
-    return sum(_foresee(taken, pair) for pair in left)
+    return sum(_estimate(taken, pair) for pair in left)
 
 
-def _foresee(taken: Mapping[Pair, float], pair: Pair) -> float:
+def _estimate(taken: Mapping[Pair, float], pair: Pair) -> float:
     model, task = pair
     known = [seconds * _pace(taken, model, other) for (other, done), seconds in taken.items() if done == task]
     of_model = [seconds for (other, _), seconds in taken.items() if other == model]
@@ -70,7 +70,7 @@ def _foresee(taken: Mapping[Pair, float], pair: Pair) -> float:
 
 
 def _pace(taken: Mapping[Pair, float], model: str, other: str) -> float:
-    """Return how many times as long a model took as another one for the tasks that both did; 1 for none."""
+    """Return a model's time relative to another's on the tasks that both finished; 1 without any."""
     both = [task for name, task in taken if name == model and (other, task) in taken]
     theirs = sum(taken[other, task] for task in both)
     return sum(taken[model, task] for task in both) / theirs if theirs > 0 else 1.0

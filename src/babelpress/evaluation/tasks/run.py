@@ -1,4 +1,4 @@
-"""One task for one model: scored by mteb, subset by subset, with the replicates of its score; or what is kept of it."""
+"""One task for one model: scored by mteb, subset by subset, with replicates of the score, or taken from the cache."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TaskScore:
-    """A task's main score in percent: the mean over its subsets, and each of them; `ran` tells it from a kept one."""
+    """A task's main score in percent: the mean over its subsets, and each of them; not `ran`: taken from the cache."""
 
     task: str
     kind: str
@@ -79,7 +79,7 @@ class _Job:
     batch_size: int
 
     def known(self) -> TaskResult | None:
-        """Return what is kept of the task; a file that a killed process left half-written is removed."""
+        """Return the task's cached result; a half-written file of a killed process is removed."""
         name, meta = self.task.metadata.name, self.encoder.mteb_model_meta
         try:
             return self.cache.load_task_result(name, meta)
@@ -88,7 +88,7 @@ class _Job:
             return None
 
     def forget_others(self, known: TaskResult | None, rows: Rows) -> TaskResult | None:
-        """Drop what is kept of the task without replicates: of a killed process or an older version; score it again."""
+        """Drop cached scores without replicates (of a killed process or an older version), to score them again."""
         if known is None or _main_scores(known).keys() == rows.keys():
             return known
         name, meta = self.task.metadata.name, self.encoder.mteb_model_meta
@@ -116,8 +116,8 @@ class _Job:
     def evaluate_and_resample(self, rows: Rows, path: Path) -> TaskResult:
         """Score what the cache lacks of the task, and add its replicates to `rows` and their file.
 
-        Subset by subset, as mteb does it, so that no more than one subset's predictions lie on the disk and a killed
-        process loses no more than one.
+        Subset by subset, as mteb does it, so that the disk holds the predictions of one subset at a time, and a killed
+        process loses at most one.
         """
         from mteb.abstasks import AbsTaskBitextMining
 
@@ -164,5 +164,5 @@ def _new_rows(task: AbsTask, result: TaskResult, predictions: Path, known: Rows)
         for place, statistic in read_statistics(task, predicted):
             rows[place] = make_row(statistic, scores[place], seed=(task.metadata.name, place[0]))
     except (LookupError, TypeError, ValueError) as error:
-        logger.warning("%s: no interval, mteb's predictions are not understood (%r)", task.metadata.name, error)
+        logger.warning("%s: no interval: mteb's predictions have an unknown layout (%r)", task.metadata.name, error)
     return rows

@@ -1,4 +1,4 @@
-"""Score models on mteb's tasks: finished ones are kept; one that fails ends the run or is left out for all models."""
+"""Score models on mteb's tasks. Finished tasks are kept; a failed one ends the run or is left out for all models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and the identity that its results are kept under.
+    """A model and its identity in mteb's cache.
 
     Without one, mteb keeps the results of all local models in one place (docs/pitfalls.md, E1).
     """
@@ -55,7 +55,7 @@ _ASKING = {"Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranki
 
 
 class TaskError(EvaluationError):
-    """A task that a model could not be scored on; `why` names no place of this machine."""
+    """A task that a model could not be scored on; `why` is the reason without local paths."""
 
     def __init__(self, message: str, why: str) -> None:
         super().__init__(message)
@@ -89,7 +89,7 @@ def score_models(
                     if not allow_missing:
                         raise
                     missing[name] = failed.why
-                    logger.warning("%s; it is left out for all models and tried again at the next run", failed)
+                    logger.warning("%s; it is left out for all models and retried by the next run", failed)
     kept = {model: {name: by_task[name] for name in names if name not in missing} for model, by_task in scores.items()}
     return kept, missing
 
@@ -132,8 +132,8 @@ def run_task(
     return score
 
 
-def check_prompts(prompts: Mapping[str, str], *, said: str) -> None:
-    """Refuse a prompt for what mteb does not know, which it would ignore. Raises EvaluationError."""
+def check_prompts(prompts: Mapping[str, str], *, setting: str) -> None:
+    """Raise EvaluationError for a prompt whose name mteb does not know, and would ignore."""
     from mteb.models.abs_encoder import AbsEncoder
 
     for name, text in prompts.items():
@@ -142,13 +142,13 @@ def check_prompts(prompts: Mapping[str, str], *, said: str) -> None:
                 AbsEncoder.validate_task_to_prompt_name({name: text})
         except KeyError:
             raise EvaluationError(
-                f"{said} {name!r} is for nothing that mteb knows; it must be query, document, a kind of task (STS), a "
-                "task (STS12), or both (STS12-query)"
+                f"{setting} {name!r} is not a name that mteb knows; it must be query, document, a kind of task (STS), "
+                "a task (STS12), or both (STS12-query)"
             ) from None
 
 
-def check_prompts_used(prompts: Mapping[str, str], tasks: Sequence[str], *, said: str) -> None:
-    """Refuse a prompt that none of the tasks takes, so that no score is told to be with it. Raises EvaluationError."""
+def check_prompts_used(prompts: Mapping[str, str], tasks: Sequence[str], *, setting: str) -> None:
+    """Raise EvaluationError for a prompt that none of the tasks uses, so that no score claims it."""
     import mteb
 
     kinds = {task: str(mteb.get_task(task).metadata.type) for task in tasks}
@@ -158,20 +158,20 @@ def check_prompts_used(prompts: Mapping[str, str], tasks: Sequence[str], *, said
         takers = [task for task, kind in kinds.items() if name in _SIDES or base in (task, kind)]
         if not [task for task in takers if not asked or kinds[task] in _ASKING]:
             raise EvaluationError(
-                f"{said} {name!r} is taken by none of the tasks (query and document: by retrieval and reranking "
-                "alone); name a kind of task or a task, like 'STS=query: '"
+                f"{setting} {name!r} is used by none of the tasks (query and document: only by retrieval and "
+                "reranking); name a kind of task or a task, like 'STS=query: '"
             )
 
 
 def _wrap(subject: Subject, settings: ScoringSettings) -> SentenceTransformerEncoderWrapper:
     """Make a model mteb's, with the given prompts in place of its folder's (docs/pitfalls.md, E3).
 
-    A student carries those of the recipe's teacher section, the hub's e5 carries none: each with its own,
-    their scores would not compare.
+    A student carries the prompts of the recipe's teacher section, the hub's e5 carries none; scores with different
+    prompts would not be comparable.
     """
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 
-    check_prompts(settings.prompts, said="evaluation.prompts")
+    check_prompts(settings.prompts, setting="evaluation.prompts")
     model = subject.model
     default = model.default_prompt_name
     model.prompts = {**({default: model.prompts[default]} if default else {}), **settings.prompts}

@@ -1,4 +1,4 @@
-"""Which language a subset's name names: mteb's data sets spell it in half a dozen ways."""
+"""The language of a subset, from its name, which mteb's data sets spell in half a dozen ways."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 
 from langcodes import Language, standardize_tag, tag_is_valid
 
-PAIR = ""  # stands for two languages
+PAIR = ""  # two languages
 
 _NO_SUBSETS = {"default"}
-# Words of the names that look like codes and are none: en-ext is Amazon's extended English.
+# Parts of names that look like language codes: en-ext is Amazon's extended English.
 _NO_CODES = {"ext"}
 _MACRO = {"cmo": "zh"}
 

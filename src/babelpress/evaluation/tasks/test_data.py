@@ -13,7 +13,7 @@ from babelpress.utils.progress import track
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTask
 
-# Columns that hold texts beside those that mteb's task classes declare as their content.
+# Columns with texts besides those that mteb's task classes declare as their content.
 _MORE_COLUMNS = ("human_summaries_column_name", "machine_summaries_column_name")
 
 
@@ -40,7 +40,7 @@ def read_test_data(
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield (task, texts): what the task encodes of the splits and subsets it is scored on, one task at a time.
 
-    Raises EvaluationError, with the remedies, where the data cannot be had.
+    Raises EvaluationError, with the remedies, for data that cannot be read.
     """
     for name in track(names, "corpus: reading test data", total=len(names), unit="tasks"):
         task = open_task(name, languages=languages, data_dir=data_dir)
@@ -55,14 +55,14 @@ def read_test_data(
             ) from error
         if not texts:
             raise EvaluationError(
-                f"the test data of task {name} must be kept out of the corpus, and have no text that could be "
-                f"looked for; {_remedies(name)}"
+                f"the test data of task {name} must be kept out of the corpus, and contain no text to "
+                f"look for; {_remedies(name)}"
             )
         yield name, texts
 
 
 def _remedies(name: str) -> str:
-    return f"give a local copy with --data-dir DIR (DIR/{name}) or look for none of it with corpus.decontaminate=false"
+    return f"give a local copy with --data-dir DIR (DIR/{name}) or set corpus.decontaminate=false"
 
 
 def _texts(task: AbsTask) -> Iterator[str]:
